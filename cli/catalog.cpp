@@ -1,0 +1,111 @@
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.hpp"
+#include "core/errors.hpp"
+#include "core/units.hpp"
+
+namespace duet::cli {
+namespace {
+
+template <class Plugin>
+void list_kind(const Catalog<Plugin>& catalog, const std::string& title, nlohmann::json* json) {
+  if (json != nullptr) {
+    for (const std::string& name : catalog.names()) {
+      const Plugin& plugin = catalog.at(name);
+      json->push_back({{"kind", catalog.kind()}, {"name", name}, {"summary", plugin.summary}, {"source", plugin.source}});
+    }
+    return;
+  }
+  fmt::print("{}\n", title);
+  for (const std::string& name : catalog.names()) fmt::print("  {:<24} {}\n", name, catalog.at(name).summary);
+  fmt::print("\n");
+}
+
+void list(const Registry& registry, const std::string& kind, bool as_json) {
+  nlohmann::json json = nlohmann::json::array();
+  nlohmann::json* target = as_json ? &json : nullptr;
+  if (kind.empty() || kind == "spaces") list_kind(registry.spaces, "Spaces", target);
+  if (kind.empty() || kind == "estimators") list_kind(registry.estimators, "Estimators", target);
+  if (kind.empty() || kind == "strategies") list_kind(registry.strategies, "Strategies", target);
+  if (as_json) {
+    fmt::print("{}\n", json.dump(2));
+  } else {
+    fmt::print("`duet describe NAME` shows options and sources.\n");
+  }
+}
+
+template <class Plugin>
+bool describe_plugin(const Catalog<Plugin>& catalog, const std::string& name) {
+  const Plugin* plugin = catalog.find(name);
+  if (plugin == nullptr) return false;
+  fmt::print("{} ({})\n  {}\n  Source: {}\n\nOptions:\n{}", plugin->name, catalog.kind(), plugin->summary,
+             plugin->source, plugin->options.empty() ? "  none\n" : describe(std::span(plugin->options)));
+  return true;
+}
+
+void describe_experiment(const Specification& specification) {
+  const Space& space = specification.space->space();
+  fmt::print("{}\n\nSpace: {} parameters, {} designs{}\n{}\n", specification.name, space.size(),
+             space.cardinality().text, space.constraints().empty() ? "" : " before constraints", space.describe());
+  fmt::print("Metrics:\n");
+  TextTable table({"  metric", "unit", "goal", "source", "estimator", "description"});
+  for (const StoredMetric& stored : specification.metrics) {
+    table.add({"  " + stored.metric.name, stored.metric.unit == "1" ? "" : stored.metric.unit,
+               stored.objective ? std::string(to_string(stored.direction)) : "",
+               std::string(to_string(stored.metric.source)), stored.estimator, stored.metric.description});
+  }
+  fmt::print("{}", table.text());
+  for (const Expression& constraint : specification.constraints) fmt::print("  constraint {}\n", constraint.text());
+  fmt::print("\nSearch: {} ({})\nBudget: {} trials{}, window {}, seed {}\nOutput: {}\n", specification.strategy->name,
+             specification.strategy_options.summary(), specification.budget.trials,
+             specification.budget.time_s ? ", " + human(*specification.budget.time_s, "s") : "", specification.window,
+             specification.seed, specification.output.string());
+}
+
+}  // namespace
+
+void add_catalog(CLI::App& app, Context& context) {
+  auto* list_command = app.add_subcommand("list", "List the spaces, estimators and strategies there are");
+  auto kind = std::make_shared<std::string>();
+  auto as_json = std::make_shared<bool>(false);
+  list_command->add_option("KIND", *kind, "spaces, estimators or strategies (default: all)")
+      ->check(CLI::IsMember({"spaces", "estimators", "strategies"}));
+  list_command->add_flag("--json", *as_json, "As JSON");
+  list_command->callback([kind, as_json, &context] { list(context.registry, *kind, *as_json); });
+
+  auto* describe_command =
+      app.add_subcommand("describe", "Show a plug-in with its options, or an experiment with its space and metrics");
+  auto name = std::make_shared<std::string>();
+  describe_command->add_option("NAME", *name, "Plug-in, or experiment file")->required();
+  describe_command->callback([name, &context] {
+    const Registry& registry = context.registry;
+    if (name->ends_with(".yaml") || name->ends_with(".yml")) {
+      describe_experiment(load_specification(*name, registry));
+      return;
+    }
+    // One name may exist in several catalogs: all are shown.
+    bool found = describe_plugin(registry.spaces, *name);
+    found = describe_plugin(registry.estimators, *name) || found;
+    found = describe_plugin(registry.strategies, *name) || found;
+    if (found) return;
+    std::vector<std::string> known = registry.spaces.names();
+    for (const auto& more : {registry.estimators.names(), registry.strategies.names()}) {
+      known.insert(known.end(), more.begin(), more.end());
+    }
+    throw ConfigError(fmt::format("there is no plug-in '{}'{}", *name, hint(*name, known)));
+  });
+
+  auto* validate_command = app.add_subcommand("validate", "Check an experiment file without running it");
+  auto file = std::make_shared<std::string>();
+  validate_command->add_option("FILE", *file, "Experiment file (YAML)")->required();
+  validate_command->callback([file, &context] {
+    const Specification specification = load_specification(*file, context.registry);
+    fmt::print("{}: valid: {} parameters, {} designs, {} metrics, {} objectives, {}, {} trials\n", *file,
+               specification.space->space().size(), specification.space->space().cardinality().text,
+               specification.metrics.size(), specification.objectives.size(), specification.strategy->name,
+               specification.budget.trials);
+  });
+}
+
+}  // namespace duet::cli

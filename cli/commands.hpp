@@ -1,0 +1,79 @@
+#pragma once
+/// The duet command, one function per family of subcommands. Each adds its subcommands to the application; when one is
+/// chosen its callback does the work and sets the exit code.
+
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "experiments/specification.hpp"
+#include "experiments/store.hpp"
+
+namespace duet::cli {
+
+/// What `duet` exits with.
+enum ExitCode { ok = 0, internal_error = 1, user_error = 2, store_error = 3, interrupted = 130 };
+
+struct Context {
+  Registry registry = builtin_registry();
+  int exit_code = ok;
+};
+
+void add_run(CLI::App& app, Context& context);       // run
+void add_catalog(CLI::App& app, Context& context);   // list, describe, validate
+void add_evaluate(CLI::App& app, Context& context);  // evaluate
+void add_results(CLI::App& app, Context& context);   // trials, best, pareto, export, query
+void add_finalize(CLI::App& app, Context& context);  // finalize
+
+/// Which database and which experiment in it: every command that reads results takes these two.
+struct Selection {
+  std::string file;        ///< a database, or an experiment file whose output it is
+  std::string experiment;  ///< name; empty: the file's, or the one begun last
+};
+
+/// Adds FILE and --experiment.
+void add_selection(CLI::App& command, Selection& selection);
+
+struct OpenExperiment {
+  Store store;
+  ExperimentRecord record;
+};
+
+/// \throws StoreError, ConfigError
+OpenExperiment open_experiment(const Selection& selection, Store::Mode mode = Store::Mode::read);
+
+/// The columns of a table that people read; right-aligned if numeric.
+class TextTable {
+ public:
+  explicit TextTable(std::vector<std::string> header) : header_(std::move(header)) {}
+  void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
+  std::string text() const;
+
+ private:
+  std::vector<std::string> header_;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+/// The non-dominated feasible trials of an experiment, best first objective first.
+struct Front {
+  std::vector<std::size_t> objectives;      ///< positions in record.metrics
+  std::vector<std::uint64_t> numbers;
+  std::vector<std::vector<double>> values;  ///< by trial: the objectives, as stored
+  std::size_t feasible = 0;                 ///< trials that were compared
+};
+Front pareto_front_of(const Store& store, const ExperimentRecord& record);
+
+/// The trial of the front that is nearest to the ideal point, each objective scaled to the front's range.
+std::size_t most_balanced(const Front& front, const ExperimentRecord& record);
+
+/// "accuracy 0.912" or "latency_s 1.23 ms".
+std::string metric_text(const Metric& metric, double value);
+
+/// The front as a table, and some of its members in words.
+std::string front_text(const Store& store, const ExperimentRecord& record, std::size_t most_rows);
+
+/// A database cell or number as JSON text, NaN-free.
+std::string json_text(const std::string& text);
+
+}  // namespace duet::cli

@@ -1,0 +1,171 @@
+#include <algorithm>
+#include <limits>
+
+#include <fmt/format.h>
+
+#include "cli/commands.hpp"
+#include "core/errors.hpp"
+#include "core/pareto.hpp"
+#include "core/units.hpp"
+
+namespace duet::cli {
+
+void add_selection(CLI::App& command, Selection& selection) {
+  command.add_option("FILE", selection.file, "Database, or experiment file (its output is read)")->required();
+  command.add_option("-e,--experiment", selection.experiment,
+                     "Experiment in the database (default: the file's, or the one begun last)");
+}
+
+OpenExperiment open_experiment(const Selection& selection, Store::Mode mode) {
+  std::filesystem::path file = selection.file;
+  std::string name = selection.experiment;
+  if (file.extension() == ".yaml" || file.extension() == ".yml") {
+    // Only the two keys that lead to the rows are read: data sets and tables may be elsewhere by now.
+    const Config config = Config::load(file);
+    const std::string own = config.has("name") ? config.at("name").text() : file.stem().string();
+    if (name.empty()) name = own;
+    file = config.has("output") ? config.at("output").text() : own + ".db";
+  }
+  Store store(file, mode);
+  ExperimentRecord record = store.at(name);
+  return {std::move(store), std::move(record)};
+}
+
+Front pareto_front_of(const Store& store, const ExperimentRecord& record) {
+  Front front;
+  for (std::size_t i = 0; i < record.metrics.size(); ++i) {
+    if (record.metrics[i].objective) front.objectives.push_back(i);
+  }
+  const Store::Scores scores = store.scores(record, front.objectives);
+  front.feasible = scores.numbers.size();
+  std::vector<Point> points = scores.values;
+  for (std::size_t k = 0; k < front.objectives.size(); ++k) {
+    if (record.metrics[front.objectives[k]].direction == Direction::minimize) continue;
+    for (Point& point : points) point[k] = -point[k];
+  }
+  std::vector<std::size_t> members = pareto_front(points);
+  std::stable_sort(members.begin(), members.end(),
+                   [&](std::size_t a, std::size_t b) { return points[a] < points[b]; });
+  for (const std::size_t member : members) {
+    front.numbers.push_back(scores.numbers[member]);
+    front.values.push_back(scores.values[member]);
+  }
+  return front;
+}
+
+std::size_t most_balanced(const Front& front, const ExperimentRecord& record) {
+  std::size_t best = 0;
+  double best_distance = std::numeric_limits<double>::infinity();
+  for (std::size_t i = 0; i < front.values.size(); ++i) {
+    double distance = 0;
+    for (std::size_t k = 0; k < front.objectives.size(); ++k) {
+      const auto [low, high] = std::minmax_element(
+          front.values.begin(), front.values.end(), [k](const auto& a, const auto& b) { return a[k] < b[k]; });
+      const double range = (*high)[k] - (*low)[k];
+      if (range <= 0) continue;
+      const bool minimized = record.metrics[front.objectives[k]].direction == Direction::minimize;
+      const double from_best = minimized ? front.values[i][k] - (*low)[k] : (*high)[k] - front.values[i][k];
+      distance += from_best / range * (from_best / range);
+    }
+    if (distance < best_distance) {
+      best_distance = distance;
+      best = i;
+    }
+  }
+  return best;
+}
+
+std::string metric_text(const Metric& metric, double value) {
+  return metric.name + " " + human(value, metric.unit);
+}
+
+namespace {
+
+// "network: stages=2 depth=1 …; accelerator: rows=16 …"
+std::string design_in_words(const ExperimentRecord& record, const Candidate& candidate) {
+  std::string text;
+  std::string part;
+  for (std::size_t i = 0; i < record.parameters.size(); ++i) {
+    if (!candidate.has(i)) continue;
+    const Parameter& parameter = record.parameters[i];
+    const auto dot = parameter.path.find('.');
+    const std::string head = dot == std::string::npos ? "" : parameter.path.substr(0, dot);
+    if (head != part) {
+      text += (text.empty() ? "      " : "\n      ") + head + ":";
+      part = head;
+    } else if (text.empty()) {
+      text = "     ";
+    }
+    const std::string value = parameter.kind == Parameter::Kind::choice || parameter.unit == "1"
+                                  ? format_code(parameter, candidate[i])
+                                  : human(parameter.kind == Parameter::Kind::ordinal
+                                              ? parameter.values[static_cast<std::size_t>(candidate[i])]
+                                              : candidate[i],
+                                          parameter.unit);
+    text += fmt::format(" {}={}", dot == std::string::npos ? parameter.path : parameter.path.substr(dot + 1), value);
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string front_text(const Store& store, const ExperimentRecord& record, std::size_t most_rows) {
+  const Front front = pareto_front_of(store, record);
+  if (front.numbers.empty()) {
+    return fmt::format("No feasible trial among {} yet.\n", store.count(record.id));
+  }
+  std::string out = fmt::format("{} non-dominated designs among {} feasible:\n\n", front.numbers.size(),
+                                front.feasible);
+  std::vector<std::string> header{"trial"};
+  for (const std::size_t metric : front.objectives) {
+    header.push_back(record.metrics[metric].metric.name +
+                     (record.metrics[metric].direction == Direction::minimize ? " (min)" : " (max)"));
+  }
+  TextTable table(header);
+  // Evenly spaced rows if there are more than fit.
+  const std::size_t rows = std::min(most_rows, front.numbers.size());
+  for (std::size_t r = 0; r < rows; ++r) {
+    const std::size_t i = rows < 2 ? 0 : r * (front.numbers.size() - 1) / (rows - 1);
+    std::vector<std::string> row{std::to_string(front.numbers[i])};
+    for (std::size_t k = 0; k < front.objectives.size(); ++k) {
+      row.push_back(human(front.values[i][k], record.metrics[front.objectives[k]].metric.unit));
+    }
+    table.add(std::move(row));
+  }
+  out += table.text();
+  if (rows < front.numbers.size()) {
+    out += fmt::format("({} of them, evenly spaced; `duet pareto` shows all)\n", rows);
+  }
+
+  std::vector<std::pair<std::string, std::size_t>> members;
+  const auto add = [&](std::string title, std::size_t index) {
+    for (auto& [known, at] : members) {
+      if (at != index) continue;
+      known += ", " + title;
+      return;
+    }
+    members.emplace_back(std::move(title), index);
+  };
+  for (std::size_t k = 0; k < front.objectives.size() && k < 2; ++k) {
+    const StoredMetric& metric = record.metrics[front.objectives[k]];
+    const auto better = [&](const auto& a, const auto& b) {
+      return metric.direction == Direction::minimize ? a[k] < b[k] : a[k] > b[k];
+    };
+    const auto best = std::min_element(front.values.begin(), front.values.end(), better);
+    add("best " + metric.metric.name, static_cast<std::size_t>(best - front.values.begin()));
+  }
+  add("most balanced", most_balanced(front, record));
+  out += "\n";
+  for (const auto& [title, index] : members) {
+    const auto trial = store.trial(record, front.numbers[index]);
+    std::vector<std::string> scores;
+    for (std::size_t k = 0; k < front.objectives.size(); ++k) {
+      scores.push_back(metric_text(record.metrics[front.objectives[k]].metric, front.values[index][k]));
+    }
+    out += fmt::format("  Trial {} ({}): {}\n{}\n", front.numbers[index], title, fmt::join(scores, ", "),
+                       design_in_words(record, trial->candidate));
+  }
+  return out;
+}
+
+}  // namespace duet::cli

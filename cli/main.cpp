@@ -1,0 +1,59 @@
+#include <exception>
+
+#include <fmt/format.h>
+
+#include "cli/commands.hpp"
+#include "core/errors.hpp"
+#include "experiments/provenance.hpp"
+
+namespace {
+
+using namespace duet;
+using namespace duet::cli;
+
+int report(const CLI::ParseError& error, const CLI::App& app, const std::vector<std::string>& arguments) {
+  if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(error);  // --help, --version
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands(nullptr)) names.push_back(command->get_name());
+  std::string message = error.what();
+  if (!arguments.empty() && arguments[0][0] != '-' &&
+      std::find(names.begin(), names.end(), arguments[0]) == names.end()) {
+    message = fmt::format("unknown command '{}'{}", arguments[0], hint(arguments[0], names));
+  }
+  fmt::print(stderr, "duet: {}\nTry 'duet --help'.\n", message);
+  return user_error;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  try {
+    Context context;
+    CLI::App app{"Searches neural networks and the hardware that runs them as one design.\n"
+                 "Exit codes: 0 success, 1 internal error, 2 bad input, 3 database error, 130 interrupted.",
+                 "duet"};
+    app.set_version_flag("--version", "duet " + code_version());
+    app.require_subcommand(1);
+    add_run(app, context);
+    add_catalog(app, context);
+    add_evaluate(app, context);
+    add_results(app, context);
+    add_finalize(app, context);
+    try {
+      app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+      return report(error, app, arguments);
+    }
+    return context.exit_code;
+  } catch (const ConfigError& error) {
+    fmt::print(stderr, "{}\n", error.what());
+    return user_error;
+  } catch (const StoreError& error) {
+    fmt::print(stderr, "{}\n", error.what());
+    return store_error;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "duet: internal error: {}\nThis is a bug; please report it.\n", error.what());
+    return internal_error;
+  }
+}

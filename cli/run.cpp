@@ -1,0 +1,104 @@
+#include "experiments/run.hpp"
+
+#include <csignal>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "cli/commands.hpp"
+#include "cli/progress.hpp"
+
+namespace duet::cli {
+namespace {
+
+/// Turns the first SIGINT or SIGTERM into a stop request; the second kills as usual. Blocks the signals in this thread
+/// and in those it starts.
+class SignalWatcher {
+ public:
+  SignalWatcher() {
+    sigemptyset(&signals_);
+    sigaddset(&signals_, SIGINT);
+    sigaddset(&signals_, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+    watcher_ = std::jthread([this](std::stop_token done) {
+      const timespec interval{0, 100'000'000};
+      while (!done.stop_requested()) {
+        if (sigtimedwait(&signals_, nullptr, &interval) < 0) continue;
+        if (source_.stop_requested()) std::_Exit(interrupted);
+        fmt::print(stderr, "\nStopping; once more to kill. The same command resumes.\n");
+        source_.request_stop();
+      }
+    });
+  }
+  std::stop_token token() const { return source_.get_token(); }
+
+ private:
+  sigset_t signals_{};
+  std::stop_source source_;
+  std::jthread watcher_;
+};
+
+struct RunArguments {
+  std::string file;
+  std::size_t workers = std::max(1U, std::thread::hardware_concurrency());
+  Overrides overrides;
+  bool quiet = false;
+};
+
+void execute(const RunArguments& arguments, Context& context) {
+  const SignalWatcher signals;
+  Specification specification = load_specification(arguments.file, context.registry, arguments.overrides);
+  Store store(specification.output, Store::Mode::write);
+  Progress progress(specification, stderr);
+  if (!arguments.quiet) {
+    fmt::print(stderr, "{}: {} on {} parameters, {} workers, window {}; results in {}\n", specification.name,
+               specification.strategy->name, specification.space->space().size(), arguments.workers,
+               specification.window, specification.output.string());
+  }
+  if (arguments.workers > specification.window) {
+    progress.warn(fmt::format("window {} keeps at most {} of {} workers busy", specification.window,
+                              specification.window, arguments.workers));
+  }
+  RunOptions options;
+  options.workers = arguments.workers;
+  options.stop = signals.token();
+  if (!arguments.quiet) {
+    options.on_trial = [&](const TrialRecord& trial, bool replayed) { progress.on_trial(trial, replayed); };
+  }
+  options.on_warning = [&](const std::string& sentence) { progress.warn(sentence); };
+  const RunSummary summary = run(specification, store, options);
+  if (!arguments.quiet) {
+    progress.finish();
+    fmt::print(stderr, "{}: {} trials ({} from before) in {:.1f} s: {}\n\n", specification.name, summary.trials,
+               summary.replayed, summary.duration_s, summary.sentence);
+    const ExperimentRecord record = store.at(specification.name);
+    fmt::print("{}", front_text(store, record, 20));
+    fmt::print("\nLook further:\n"
+               "  duet pareto {0}            every member of the front (--json)\n"
+               "  duet best {0}              the best trials by each objective\n"
+               "  duet trials {0}            all trials\n"
+               "  duet query {0} 'SELECT …'  anything, in SQL (docs/schema.md)\n",
+               specification.output.string());
+  }
+  if (summary.end == RunSummary::End::stopped) context.exit_code = interrupted;
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, Context& context) {
+  auto* command = app.add_subcommand("run", "Run an experiment file, or resume it where it stopped");
+  auto arguments = std::make_shared<RunArguments>();
+  command->add_option("FILE", arguments->file, "Experiment file (YAML)")->required();
+  command->add_option("-j,--jobs", arguments->workers, "Trials scored at the same time (the rows do not depend on it)")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  command->add_option("-o,--output", arguments->overrides.output, "Database, in place of the file's `output`");
+  command->add_option("--name", arguments->overrides.name, "Name of the experiment, in place of the file's");
+  command->add_option("--seed", arguments->overrides.seed, "In place of the file's `seed`");
+  command->add_option("--trials", arguments->overrides.trials, "In place of the file's `budget.trials`")
+      ->check(CLI::PositiveNumber);
+  command->add_flag("-q,--quiet", arguments->quiet, "Only warnings and errors");
+  command->callback([arguments, &context] { execute(*arguments, context); });
+}
+
+}  // namespace duet::cli

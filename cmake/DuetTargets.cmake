@@ -1,0 +1,55 @@
+# Helpers that keep the folders' CMakeLists.txt down to a name, a source list and dependencies.
+include(GNUInstallDirs)
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+# Assertions stay on in every build that developers use; only `release` defines NDEBUG.
+set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")
+
+find_program(DUET_CCACHE ccache)
+if(DUET_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  # Precompiled headers need these relaxations to be cacheable (ccache manual, "Precompiled headers").
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${DUET_CCACHE})
+endif()
+
+# Warnings, floating-point rules and sanitizers: everything duet compiles itself links this.
+add_library(duet_build INTERFACE)
+target_compile_options(duet_build INTERFACE
+  -Wall -Wextra -Wconversion -Wshadow
+  $<$<BOOL:${DUET_WERROR}>:-Werror>
+  -ffp-contract=off  # results must not depend on whether the CPU has FMA
+  -fpch-preprocess)
+if(DUET_SANITIZE)
+  target_compile_options(duet_build INTERFACE
+    -fsanitize=${DUET_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(duet_build INTERFACE -fsanitize=${DUET_SANITIZE})
+endif()
+add_library(duet::build ALIAS duet_build)
+
+# duet_library(core SOURCES a.cpp … PUBLIC target… PRIVATE target…)  →  duet_core, alias duet::core
+function(duet_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
+  add_library(duet_${name} STATIC ${ARG_SOURCES})
+  add_library(duet::${name} ALIAS duet_${name})
+  target_include_directories(duet_${name} PUBLIC
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/duet>)
+  target_link_libraries(duet_${name} PUBLIC ${ARG_PUBLIC} PRIVATE $<BUILD_INTERFACE:duet::build> ${ARG_PRIVATE})
+  target_precompile_headers(duet_${name} PRIVATE ${PROJECT_SOURCE_DIR}/cmake/precompiled.hpp)
+endfunction()
+
+# duet_test(core SOURCES a_test.cpp … LIBRARIES target…)  →  one GoogleTest program per folder
+function(duet_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES" ${ARGN})
+  add_executable(test_${name} ${ARG_SOURCES})
+  target_link_libraries(test_${name} PRIVATE duet::build duet::testing ${ARG_LIBRARIES} GTest::gmock GTest::gtest_main)
+  target_precompile_headers(test_${name} PRIVATE ${PROJECT_SOURCE_DIR}/cmake/precompiled.hpp <gtest/gtest.h> <gmock/gmock.h>)
+  # Tests whose suite name begins with "Slow" carry the label `slow`.
+  gtest_discover_tests(test_${name} TEST_PREFIX "${name}." TEST_FILTER "-Slow*"
+    PROPERTIES TIMEOUT 300 DISCOVERY_TIMEOUT 60)
+  gtest_discover_tests(test_${name} TEST_PREFIX "${name}." TEST_FILTER "Slow*" TEST_LIST slow_tests_${name}
+    PROPERTIES TIMEOUT 900 LABELS slow DISCOVERY_TIMEOUT 60)
+endfunction()

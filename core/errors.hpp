@@ -1,0 +1,24 @@
+#pragma once
+/// What can go wrong and whose fault it is. The user's mistakes and the world's are exceptions that carry a
+/// complete sentence; our own mistakes are assertions.
+
+#include <stdexcept>
+#include <string>
+
+namespace duet {
+
+/// The user's input is wrong: a configuration, an option, a plug-in, an unsuitable problem. `what()` is a complete
+/// message that begins with the position where there is one
+/// (`exp.yaml:12:5: unknown key 'search.populatoin'; did you mean 'population'?`). The command exits with 2.
+class ConfigError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// The result database cannot be opened, read, written or trusted. The command exits with 3.
+class StoreError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+}  // namespace duet

@@ -1,0 +1,300 @@
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <unistd.h>
+
+#include "core/units.hpp"
+#include "estimators/builtin.hpp"
+#include "estimators/declared_metrics.hpp"
+#include "estimators/design_json.hpp"
+#include "estimators/process.hpp"
+
+namespace duet {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::size_t output_limit = std::size_t{16} << 20;
+constexpr std::size_t excerpt_length = 500;
+
+/// Text of any origin on one line of valid UTF-8: control characters and line ends become single blanks,
+/// bytes that are no UTF-8 become U+FFFD.
+std::string on_one_line(std::string_view text) {
+  const std::string quoted = Json(std::string(text)).dump(-1, ' ', false, Json::error_handler_t::replace);
+  const std::string valid = Json::parse(quoted).get<std::string>();
+  std::string line;
+  for (const char c : valid) {
+    const bool blank = static_cast<unsigned char>(c) <= ' ' || c == '\x7f';
+    if (!blank) {
+      line += c;
+    } else if (!line.empty() && line.back() != ' ') {
+      line += ' ';
+    }
+  }
+  if (!line.empty() && line.back() == ' ') line.pop_back();
+  return line;
+}
+
+/// The first bytes of a text on one line.
+std::string beginning(std::string_view text, std::size_t length = 60) {
+  const std::string line = on_one_line(text.substr(0, length));
+  return text.size() > length ? line + "…" : line;
+}
+
+/// ": <the end of standard error>", or nothing if it is empty.
+std::string tail(std::string_view error) {
+  std::string line = on_one_line(error);
+  if (line.size() > excerpt_length) {
+    constexpr std::string_view ellipsis = "…";
+    std::size_t begin = line.size() - (excerpt_length - ellipsis.size());
+    while (begin < line.size() && (static_cast<unsigned char>(line[begin]) & 0xC0) == 0x80) ++begin;
+    line.replace(0, begin, ellipsis);
+  }
+  return line.empty() ? "" : ": " + line;
+}
+
+/// The sentence in {"error": "…"}, if the output is that.
+std::optional<std::string> reported_error(const std::string& output) {
+  const Json reply = Json::parse(output, nullptr, false);
+  if (!reply.is_object() || !reply.contains("error") || reply.at("error").is_null()) return std::nullopt;
+  const Json& error = reply.at("error");
+  std::string sentence = error.is_string() ? beginning(error.get<std::string>(), excerpt_length) : "";
+  return sentence.empty() ? "the program reports an error but does not say which" : sentence;
+}
+
+class Command final : public Estimator {
+ public:
+  Command(const Options& options, const Environment& environment) : timeout_s_(options.number("timeout")) {
+    const std::optional<Config> metrics = options.config("metrics");
+    declared_ = read_declared_metrics(*metrics, Source::external, {"source"});
+    for (const DeclaredMetric& declared : declared_) metrics_.push_back(declared.metric);
+
+    std::error_code ignored;
+    process_.directory = std::filesystem::absolute(
+        environment.directory.empty() ? std::filesystem::path(".") : environment.directory, ignored);
+    read_environment(options);
+    read_command(options);
+  }
+
+  std::span<const Metric> metrics() const override { return metrics_; }
+
+  /// All that the program is sent.
+  Fingerprint key(const Design& design) const override {
+    return Hasher().add(std::string_view(request(design))).finish();
+  }
+
+  std::vector<Evaluation> estimate(std::span<const Design> designs, std::stop_token stop) const override {
+    std::vector<Evaluation> results;
+    results.reserve(designs.size());
+    for (const Design& design : designs) {
+      try {
+        results.push_back(run(request(design), stop));
+      } catch (const std::exception& error) {
+        results.push_back(Evaluation::failure(error.what()));
+      }
+    }
+    return results;
+  }
+
+ private:
+  void read_environment(const Options& options) {
+    std::vector<std::string> variables;
+    if (const std::optional<Config> config = options.config("environment")) {
+      for (const std::string& name : config->keys()) {
+        if (name.empty() || name.find('=') != std::string::npos) {
+          config->at(name).fail(fmt::format("'{}' cannot be the name of an environment variable", name));
+        }
+        variables.push_back(name + "=" + config->at(name).text());
+      }
+    }
+    process_.environment = environment_with(variables);
+  }
+
+  void read_command(const Options& options) {
+    process_.arguments = options.list("command");
+    if (process_.arguments.empty() || process_.arguments.front().empty()) {
+      options.fail("command", "the command is empty: expected [program, argument, …]");
+    }
+    if (options.boolean("shell")) {
+      if (process_.arguments.size() != 1)
+        options.fail("command", "with 'shell: true' the command is one text");
+      process_.arguments = {"sh", "-c", process_.arguments.front()};
+      process_.program = "/bin/sh";
+      name_ = "the command";
+      return;
+    }
+    const std::string& program = process_.arguments.front();
+    name_ = fmt::format("'{}'", program);
+    process_.program = find_program(program, process_.directory, search_path());
+    std::error_code ignored;
+    if (process_.program.empty()) {
+      const bool is_line = program.find(' ') != std::string::npos;
+      options.fail(
+          "command",
+          fmt::format("no program '{}' in PATH{}", program,
+                      is_line ? "; write the arguments apart, [program, argument], or set 'shell: true'"
+                      : std::filesystem::exists(process_.directory / program, ignored)
+                          ? fmt::format("; did you mean './{}'?", program)
+                          : ""));
+    }
+    if (!std::filesystem::is_regular_file(process_.program, ignored)) {
+      options.fail("command", fmt::format("no program '{}'", process_.program.string()));
+    }
+    if (access(process_.program.c_str(), X_OK) != 0) {
+      options.fail("command", fmt::format("'{}' is not executable (chmod +x)", process_.program.string()));
+    }
+  }
+
+  std::string_view search_path() const {
+    constexpr std::string_view name = "PATH=";
+    for (const std::string& variable : process_.environment) {
+      if (variable.starts_with(name)) return std::string_view(variable).substr(name.size());
+    }
+    return "/usr/local/bin:/usr/bin:/bin";
+  }
+
+  static std::string request(const Design& design) {
+    return request_json(design).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  }
+
+  Evaluation run(const std::string& input, std::stop_token stop) const {
+    using End = ProcessResult::End;
+    // Some more of standard error than is shown, as blanks shrink.
+    ProcessResult result = run_process(process_, input, std::chrono::duration<double>(timeout_s_),
+                                       output_limit, 4 * excerpt_length, std::move(stop));
+    const std::string error = tail(result.error_tail);
+    switch (result.end) {
+      case End::exited:
+        if (result.code == 0) return read_reply(result.output, error);
+        return Evaluation::failure(
+            fmt::format("{} exited with code {}{}", name_, result.code, reason(result, error)));
+      case End::killed:
+        return Evaluation::failure(fmt::format("{} was killed by signal {} ({}){}", name_, result.code,
+                                               signal_name(result.code), error));
+      case End::timed_out:
+        return Evaluation::failure(
+            fmt::format("{} took longer than {}{}", name_, human(timeout_s_, "s"), error), Status::timed_out);
+      case End::overflowed:
+        return Evaluation::failure(fmt::format("{} wrote more than {} to standard output{}", name_,
+                                               human(double{output_limit}, "B"), error));
+      case End::stopped:
+        return Evaluation::failure("stopped");
+      case End::not_started:
+        return Evaluation::failure(fmt::format("{} cannot be started: {}{}", name_,
+                                               std::generic_category().message(result.code),
+                                               start_hint(result.code)));
+    }
+    return Evaluation::failure("unknown end of a process");
+  }
+
+  static std::string reason(const ProcessResult& result, const std::string& error) {
+    const std::optional<std::string> sentence = reported_error(result.output);
+    return sentence ? ": " + *sentence : error;
+  }
+
+  static std::string_view start_hint(int code) {
+    if (code == ENOEXEC) return " (a script's first line must be like '#!/bin/sh')";
+    if (code == ENOENT) return " (does the interpreter in the script's first line exist?)";
+    return "";
+  }
+
+  static std::string signal_name(int signal) {
+    const char* name = sigabbrev_np(signal);
+    return name != nullptr ? fmt::format("SIG{}", name) : "unknown";
+  }
+
+  Evaluation read_reply(const std::string& output, const std::string& error) const {
+    if (const auto sentence = reported_error(output))
+      return Evaluation::failure(fmt::format("{}: {}", name_, *sentence));
+    const Json reply = Json::parse(output, nullptr, false);
+    if (on_one_line(output).empty()) {
+      return Evaluation::failure(fmt::format("{} wrote nothing to standard output{}", name_, error));
+    }
+    if (!reply.is_object()) {
+      return Evaluation::failure(
+          fmt::format("{} must write one JSON object to standard output and nothing else, not '{}'{}", name_,
+                      beginning(output), error));
+    }
+    const auto values = reply.find("metrics");
+    if (values == reply.end() || !values->is_object()) {
+      return Evaluation::failure(
+          fmt::format("the reply of {} has no object \"metrics\": '{}'{}", name_, beginning(output), error));
+    }
+    Evaluation evaluation;
+    for (const DeclaredMetric& declared : declared_) {
+      const std::string& metric = declared.metric.name;
+      const auto value = values->find(metric);
+      if (value == values->end()) {
+        return Evaluation::failure(fmt::format("the reply of {} lacks metric '{}'{}", name_, metric, error));
+      }
+      if (!value->is_number()) {
+        const std::string text = value->dump(-1, ' ', false, Json::error_handler_t::replace);
+        return Evaluation::failure(fmt::format("metric '{}' in the reply of {} is not a number but {}{}",
+                                               metric, name_, beginning(text), error));
+      }
+      const std::optional<double> converted = declared.convert(value->get<double>());
+      if (!converted) {
+        return Evaluation::failure(
+            fmt::format("metric '{}' in the reply of {} is out of range", metric, name_));
+      }
+      evaluation.values.push_back(*converted);
+    }
+    return evaluation;
+  }
+
+  double timeout_s_;
+  std::vector<DeclaredMetric> declared_;
+  std::vector<Metric> metrics_;
+  Process process_;
+  std::string name_;  ///< for messages
+};
+
+}  // namespace
+
+EstimatorPlugin command_estimator() {
+  return {
+      .name = "command",
+      .summary = "Runs a program of yours that reads the design as JSON and writes its metrics as JSON.",
+      .source = "Protocol: docs/estimators/command.md.",
+      .options =
+          {
+              {.name = "command",
+               .kind = Option::Kind::list,
+               .fallback = std::nullopt,
+               .sentence = "The program and its arguments; runs in the experiment file's folder."},
+              {.name = "shell",
+               .kind = Option::Kind::boolean,
+               .fallback = "false",
+               .sentence = "Whether the command is one line for /bin/sh."},
+              {.name = "timeout",
+               .kind = Option::Kind::quantity,
+               .fallback = "10min",
+               .sentence = "Time after which the program and all that it started are killed.",
+               .unit = "s",
+               .minimum = 0.001,
+               .maximum = 1e7},
+              {.name = "metrics",
+               .kind = Option::Kind::config,
+               .fallback = std::nullopt,
+               .sentence = "Mapping from metrics to {unit, direction, source, scale, description}."},
+              {.name = "environment",
+               .kind = Option::Kind::config,
+               .fallback = "",
+               .sentence = "Mapping of environment variables to set."},
+              {.name = "revision",
+               .kind = Option::Kind::text,
+               .fallback = "",
+               .sentence = "Any text; change it when the program's results change, as cached ones then no "
+                           "longer count."},
+          },
+      .create = [](const Options& options, const Environment& environment) -> std::unique_ptr<Estimator> {
+        return std::make_unique<Command>(options, environment);
+      },
+  };
+}
+
+}  // namespace duet

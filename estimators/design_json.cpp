@@ -1,0 +1,145 @@
+#include "estimators/design_json.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+namespace duet {
+namespace {
+
+using Json = nlohmann::json;
+
+/// Whole numbers without a fraction, as any reader would write them.
+Json number(double value) {
+  constexpr double exact = 9007199254740992.0;  // 2^53
+  if (value == std::trunc(value) && std::abs(value) <= exact) return static_cast<std::int64_t>(value);
+  return value;
+}
+
+std::string_view name_of(Activation::Kind kind) {
+  switch (kind) {
+    case Activation::Kind::relu:
+      return "relu";
+    case Activation::Kind::relu6:
+      return "relu6";
+    case Activation::Kind::sigmoid:
+      return "sigmoid";
+    case Activation::Kind::tanh:
+      return "tanh";
+    case Activation::Kind::hard_swish:
+      return "hard_swish";
+    case Activation::Kind::silu:
+      return "silu";
+    case Activation::Kind::gelu:
+      return "gelu";
+  }
+  return "?";
+}
+
+/// Adds an operator's attributes to its node.
+struct Attributes {
+  Json& node;
+
+  void operator()(const Convolution& op) const {
+    node["out_channels"] = op.out_channels;
+    node["kernel"] = {op.kernel_h, op.kernel_w};
+    node["stride"] = {op.stride_h, op.stride_w};
+    node["padding"] = {op.padding_h, op.padding_w};
+    node["dilation"] = {op.dilation_h, op.dilation_w};
+    node["groups"] = op.groups;
+    node["bias"] = op.bias;
+  }
+  void operator()(const Linear& op) const {
+    node["out_features"] = op.out_features;
+    node["bias"] = op.bias;
+  }
+  void operator()(const MatMul& op) const { node["transpose_b"] = op.transpose_b; }
+  void operator()(const Pool& op) const {
+    node["kind"] = op.kind == Pool::Kind::max ? "max" : "average";
+    node["kernel"] = {op.kernel, op.kernel};
+    node["stride"] = {op.stride, op.stride};
+    node["padding"] = {op.padding, op.padding};
+    node["count_include_pad"] = op.count_include_pad;
+  }
+  void operator()(const Concat& op) const { node["axis"] = op.axis; }
+  void operator()(const Activation& op) const { node["kind"] = name_of(op.kind); }
+  void operator()(const Softmax& op) const { node["axis"] = op.axis; }
+  // The shape says it all.
+  void operator()(const Input&) const {}
+  void operator()(const Zeros&) const {}
+  void operator()(const GlobalPool&) const {}
+  void operator()(const Add&) const {}
+  void operator()(const Multiply&) const {}
+  void operator()(const BatchNormalization&) const {}
+  void operator()(const LayerNormalization&) const {}
+  void operator()(const Flatten&) const {}
+  void operator()(const Identity&) const {}
+};
+
+/// One value under `name`; several also as a list under `plural`.
+template <typename T>
+void add(Json& request, const std::vector<T>& values, const char* name, const char* plural) {
+  if (values.empty()) return;
+  request[name] = to_json(values.front());
+  if (values.size() == 1) return;
+  for (const T& value : values) request[plural].push_back(to_json(value));
+}
+
+}  // namespace
+
+nlohmann::json to_json(const Network& network) {
+  Json nodes = Json::array();
+  for (NodeId id = 0; id < network.nodes().size(); ++id) {
+    const Node& node = network.node(id);
+    Json inputs = Json::array();
+    for (const NodeId input : node.inputs) inputs.push_back(network.node(input).name);
+    Json entry{{"name", node.name},
+               {"op", name_of(node.op)},
+               {"inputs", inputs},
+               {"shape", node.shape},
+               {"parameters", network.parameters(id)},
+               {"macs", network.macs(id)}};
+    std::visit(Attributes{entry}, node.op);
+    nodes.push_back(std::move(entry));
+  }
+  return {{"nodes", std::move(nodes)},
+          {"output", network.node(network.output()).name},
+          {"parameters", network.parameters()},
+          {"macs", network.macs()}};
+}
+
+nlohmann::json to_json(const Accelerator& accelerator) {
+  const auto& array = std::get<SystolicArray>(accelerator);
+  return {{"type", "systolic_array"},
+          {"rows", array.rows},
+          {"columns", array.columns},
+          {"dataflow", to_string(array.dataflow)},
+          {"input_sram_bytes", array.input_sram_bytes},
+          {"weight_sram_bytes", array.weight_sram_bytes},
+          {"output_sram_bytes", array.output_sram_bytes},
+          {"word_bits", array.word_bits},
+          {"clock_hz", number(array.clock_hz)},
+          {"dram_bandwidth_bytes_per_s", number(array.dram_bandwidth_bytes_per_s)}};
+}
+
+nlohmann::json request_json(const Design& design) {
+  const Space& space = design.space();
+  const Candidate& candidate = design.candidate();
+  Json parameters = Json::object();
+  for (std::size_t i = 0; i < space.size(); ++i) {
+    if (!candidate.has(i)) continue;
+    const bool is_choice = space[i].kind == Parameter::Kind::choice;
+    parameters[space[i].path] =
+        is_choice ? Json(space.option(candidate, i)) : number(space.number(candidate, i));
+  }
+  Json labels = Json::object();
+  for (const std::string& name : design.design_space().label_names()) {
+    if (!space.find(name)) labels[name] = design.design_space().label(candidate, name);
+  }
+  Json request{{"version", 1}, {"design", {{"parameters", parameters}, {"labels", labels}}}};
+  add(request, design.networks(), "network", "networks");
+  add(request, design.accelerators(), "accelerator", "accelerators");
+  return request;
+}
+
+}  // namespace duet

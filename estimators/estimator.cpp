@@ -1,0 +1,61 @@
+#include "estimators/estimator.hpp"
+
+#include <chrono>
+#include <cmath>
+#include <fmt/format.h>
+#include <new>
+
+namespace duet {
+namespace {
+
+/// What the contract makes of an answer.
+Evaluation checked(Evaluation evaluation, std::span<const Metric> metrics) {
+  if (evaluation.status != Status::ok) {
+    evaluation.values.clear();
+    if (evaluation.reason.empty()) evaluation.reason = "the estimator gave no reason";
+    return evaluation;
+  }
+  if (evaluation.values.size() != metrics.size()) {
+    return Evaluation::failure(
+        fmt::format("the estimator gave {} values for {} metrics", evaluation.values.size(), metrics.size()));
+  }
+  for (std::size_t i = 0; i < metrics.size(); ++i) {
+    const double value = evaluation.values[i];
+    if (std::isfinite(value)) continue;
+    return Evaluation::failure(
+        fmt::format("metric '{}' is {}", metrics[i].name, std::isnan(value) ? "not a number" : "infinite"));
+  }
+  evaluation.reason.clear();
+  return evaluation;
+}
+
+Evaluation ask(const Estimator& estimator, const Design& design, std::stop_token stop) {
+  try {
+    std::vector<Evaluation> answers = estimator.estimate({&design, 1}, std::move(stop));
+    if (answers.size() != 1) {
+      return Evaluation::failure(fmt::format("the estimator gave {} answers for one design", answers.size()));
+    }
+    return checked(std::move(answers.front()), estimator.metrics());
+  } catch (const std::bad_alloc&) {
+    return Evaluation::failure("out of memory");
+  } catch (const std::exception& error) {
+    const std::string what = error.what();
+    return Evaluation::failure(what.empty() ? "the estimator failed without saying why" : what);
+  } catch (...) {
+    return Evaluation::failure("the estimator failed without saying why");
+  }
+}
+
+}  // namespace
+
+void Estimator::observe(const Design&, const Evaluation&) {}
+
+Evaluation estimate_checked(const Estimator& estimator, const Design& design, std::stop_token stop) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point start = Clock::now();
+  Evaluation evaluation = ask(estimator, design, std::move(stop));
+  evaluation.duration_s = std::chrono::duration<double>(Clock::now() - start).count();
+  return evaluation;
+}
+
+}  // namespace duet

@@ -1,0 +1,106 @@
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "core/errors.hpp"
+#include "estimators/builtin.hpp"
+
+namespace duet {
+namespace {
+
+std::int64_t elements(const Shape& shape) {
+  std::int64_t product = 1;
+  for (const std::int64_t extent : shape) product *= extent;
+  return product;
+}
+
+/// The most elements that are alive at once when the nodes run in their order: a node's output lives until
+/// its last user has run, the network's result to the end.
+std::int64_t peak_activations(const Network& network) {
+  const std::span<const Node> nodes = network.nodes();
+  std::vector<NodeId> last_user(nodes.size());
+  for (NodeId id = 0; id < nodes.size(); ++id) {
+    last_user[id] = id;
+    for (const NodeId input : nodes[id].inputs) last_user[input] = id;
+  }
+  last_user[network.output()] = nodes.size();
+
+  std::vector<std::int64_t> freed_after(nodes.size() + 1, 0);
+  std::int64_t alive = 0, peak = 0;
+  for (NodeId id = 0; id < nodes.size(); ++id) {
+    const std::int64_t size = elements(nodes[id].shape);
+    alive += size;
+    peak = std::max(peak, alive);
+    freed_after[last_user[id]] += size;
+    alive -= freed_after[id];
+  }
+  return peak;
+}
+
+class NetworkCounts final : public Estimator {
+ public:
+  std::span<const Metric> metrics() const override { return metrics_; }
+
+  Fingerprint key(const Design& design) const override {
+    Hasher hasher;
+    for (const Network& network : design.networks()) hasher.add(network.fingerprint());
+    return hasher.finish();
+  }
+
+  bool expensive() const override { return false; }
+
+  std::vector<Evaluation> estimate(std::span<const Design> designs, std::stop_token) const override {
+    std::vector<Evaluation> results;
+    results.reserve(designs.size());
+    for (const Design& design : designs) {
+      try {
+        results.push_back(estimate_one(design));
+      } catch (const std::exception& error) {
+        results.push_back(Evaluation::failure(error.what()));
+      }
+    }
+    return results;
+  }
+
+ private:
+  static Evaluation estimate_one(const Design& design) {
+    if (design.networks().empty()) return Evaluation::failure("the design has no network");
+    std::int64_t macs = 0, parameters = 0, peak = 0;
+    for (const Network& network : design.networks()) {
+      macs += network.macs();
+      parameters += network.parameters();
+      peak = std::max(peak, peak_activations(network));
+    }
+    return {Status::ok,
+            "",
+            {static_cast<double>(macs), static_cast<double>(parameters), static_cast<double>(peak)},
+            false,
+            0};
+  }
+
+  std::vector<Metric> metrics_{
+      {"macs", "1", Direction::minimize, Source::analytical, "Multiply-accumulate operations for one batch."},
+      {"parameters", "1", Direction::minimize, Source::analytical, "Trainable parameters."},
+      {"peak_activations", "1", Direction::minimize, Source::analytical,
+       "Most elements of node outputs alive at once, for one batch."},
+  };
+};
+
+}  // namespace
+
+EstimatorPlugin network_counts_estimator() {
+  return {
+      .name = "network_counts",
+      .summary = "Multiply-accumulates, parameters and peak activations of the network, counted exactly.",
+      .source = "Counting rules: docs/estimators/network_counts.md",
+      .options = {},
+      .create = [](const Options&, const Environment& environment) -> std::unique_ptr<Estimator> {
+        if (!environment.space->has_network()) {
+          throw ConfigError("estimator 'network_counts' needs a network, and no part of the space is one");
+        }
+        return std::make_unique<NetworkCounts>();
+      },
+  };
+}
+
+}  // namespace duet

@@ -1,0 +1,692 @@
+/// The trainer on libtorch: the only file that includes its headers.
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <dlfcn.h>
+#include <filesystem>
+#include <limits>
+#include <numbers>
+#include <numeric>
+#include <omp.h>
+#include <utility>
+
+// Only the operators in use: all of ATen would take several times as long to compile.
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/adaptive_avg_pool2d.h>
+#include <ATen/ops/avg_pool2d.h>
+#include <ATen/ops/batch_norm.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/conv2d.h>
+#include <ATen/ops/cross_entropy_loss.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/gelu.h>
+#include <ATen/ops/hardswish.h>
+#include <ATen/ops/hardtanh.h>
+#include <ATen/ops/layer_norm.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/max_pool2d.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/relu.h>
+#include <ATen/ops/sigmoid.h>
+#include <ATen/ops/silu.h>
+#include <ATen/ops/softmax.h>
+#include <ATen/ops/tanh.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
+#include <c10/core/InferenceMode.h>
+#include <fmt/format.h>
+#include <torch/csrc/api/include/torch/version.h>
+
+#include "core/random.hpp"
+#include "estimators/trainer.hpp"
+
+namespace duet {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Of batch and layer normalisation, and the weight of a batch in the running statistics: as in the papers'
+// own code and every library since.
+constexpr double normalisation_epsilon = 1e-5;
+constexpr double running_statistics_momentum = 0.1;
+
+constexpr std::int64_t evaluation_batch = 250;
+constexpr std::int64_t calibration_images = 256;
+constexpr std::size_t calibration_values = 4096;  // kept of each tensor
+
+template <class... Visitors>
+struct Overloaded : Visitors... {
+  using Visitors::operator()...;
+};
+template <class... Visitors>
+Overloaded(Visitors...) -> Overloaded<Visitors...>;
+
+/// Keeps OpenMP, and with it libtorch and oneDNN, to the calling thread, and leaves the thread as it was.
+class SingleThread {
+ public:
+  SingleThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
+  ~SingleThread() { omp_set_num_threads(before_); }
+  SingleThread(const SingleThread&) = delete;
+  SingleThread& operator=(const SingleThread&) = delete;
+
+ private:
+  int before_;
+};
+
+// --- Images --------------------------------------------------------------------------------------
+
+/// What a pixel becomes: (value − mean) / standard deviation over all training images.
+using PixelTable = std::array<float, 256>;
+
+PixelTable normalisation(const ImageSet& images) {
+  std::array<std::int64_t, 256> counts{};
+  for (const std::uint8_t pixel : images.pixels) ++counts[pixel];
+  const auto total = static_cast<double>(images.pixels.size());
+  double mean = 0;
+  for (std::size_t i = 0; i < counts.size(); ++i)
+    mean += static_cast<double>(i) * static_cast<double>(counts[i]) / total;
+  double variance = 0;
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    const double difference = static_cast<double>(i) - mean;
+    variance += difference * difference * static_cast<double>(counts[i]) / total;
+  }
+  PixelTable table{};
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    table[i] = static_cast<float>((static_cast<double>(i) - mean) / std::sqrt(std::max(variance, 1e-6)));
+  }
+  return table;
+}
+
+/// The images at `positions` as (size, 1, height, width), mirrored where `mirrored` is not 0 (empty:
+/// nowhere).
+at::Tensor to_tensor(const ImageSet& images, const PixelTable& table, std::span<const std::int64_t> positions,
+                     std::span<const char> mirrored = {}) {
+  at::Tensor tensor =
+      at::empty({static_cast<std::int64_t>(positions.size()), 1, images.height, images.width}, at::kFloat);
+  float* target = tensor.data_ptr<float>();
+  for (std::size_t i = 0; i < positions.size(); ++i) {
+    const std::uint8_t* image = images.pixels.data() + positions[i] * images.pixels_per_image();
+    for (std::int64_t p = 0; p < images.pixels_per_image(); ++p) target[p] = table[image[p]];
+    if (!mirrored.empty() && mirrored[i] != 0) {
+      for (std::int64_t y = 0; y < images.height; ++y) {
+        std::reverse(target + y * images.width, target + (y + 1) * images.width);
+      }
+    }
+    target += images.pixels_per_image();
+  }
+  return tensor;
+}
+
+at::Tensor labels_tensor(const ImageSet& images, std::span<const std::int64_t> positions) {
+  at::Tensor tensor = at::empty({static_cast<std::int64_t>(positions.size())}, at::kLong);
+  auto* target = tensor.data_ptr<std::int64_t>();
+  for (const std::int64_t position : positions) *target++ = images.labels[static_cast<std::size_t>(position)];
+  return tensor;
+}
+
+std::vector<std::int64_t> range(std::int64_t first, std::int64_t last) {
+  std::vector<std::int64_t> positions(static_cast<std::size_t>(last - first));
+  std::iota(positions.begin(), positions.end(), first);
+  return positions;
+}
+
+// --- The network ---------------------------------------------------------------------------------
+
+/// What a node has learned; undefined tensors where its operator has no such thing.
+struct Parameters {
+  at::Tensor weight;  // of normalisations: scale
+  at::Tensor bias;    // of normalisations: shift
+  at::Tensor running_mean;
+  at::Tensor running_variance;
+};
+using State = std::vector<Parameters>;  // by node
+
+template <class Op>
+const Op* as(const Node& node) {
+  return std::get_if<Op>(&node.op);
+}
+
+/// The node whose values are the classes' scores: the output, or what it merely reshapes or normalises. A
+/// softmax over all classes changes neither their order nor the cross-entropy's input.
+NodeId scores_of(const Network& network) {
+  NodeId id = network.output();
+  while (true) {
+    const Node& node = network.node(id);
+    const auto* softmax = as<Softmax>(node);
+    if (softmax != nullptr) {
+      const std::int64_t axis =
+          softmax->axis < 0 ? softmax->axis + static_cast<std::int64_t>(node.shape.size()) : softmax->axis;
+      std::int64_t classes = 1;
+      for (std::size_t i = 1; i < node.shape.size(); ++i) classes *= node.shape[i];
+      if (node.shape[static_cast<std::size_t>(axis)] != classes) return id;
+    } else if (as<Flatten>(node) == nullptr && as<Identity>(node) == nullptr) {
+      return id;
+    }
+    id = node.inputs.front();
+  }
+}
+
+/// A network with what follows from its graph alone.
+struct Plan {
+  explicit Plan(Network graph)
+      : network(std::move(graph)), scores(scores_of(network)), users(network.nodes().size()) {
+    for (NodeId id = 0; id < network.nodes().size(); ++id) {
+      for (const NodeId input : network.node(id).inputs) users[input].push_back(id);
+    }
+  }
+
+  /// The node that alone uses the value of `id`, if there is just one.
+  const Node* only_user(NodeId id) const {
+    return users[id].size() == 1 && id != scores ? &network.node(users[id].front()) : nullptr;
+  }
+
+  /// Whether a batch normalisation can be merged into the convolution or linear layer before it.
+  bool foldable(NodeId id) const {
+    const Node& node = network.node(id);
+    if (as<BatchNormalization>(node) == nullptr) return false;
+    const NodeId before = node.inputs.front();
+    const Node& layer = network.node(before);
+    const bool channels_first = as<Convolution>(layer) != nullptr;
+    const bool features_first = as<Linear>(layer) != nullptr && layer.shape.size() == 2;
+    return (channels_first || features_first) && only_user(before) != nullptr;
+  }
+
+  /// Whether the value of `id` becomes words of the machine: what is computed and stored does; what is only
+  /// moved, or goes from an accumulator straight into a nonlinearity or out as a score, does not.
+  bool stored(NodeId id) const {
+    const Node& node = network.node(id);
+    if (id == scores) return false;
+    const bool moves = as<Zeros>(node) || as<Identity>(node) || as<Flatten>(node) || as<Concat>(node) ||
+                       (as<Pool>(node) && as<Pool>(node)->kind == Pool::Kind::max);
+    if (moves) return false;
+    const Node* user = only_user(id);
+    return user == nullptr || as<Input>(node) || !(as<Activation>(*user) || foldable(users[id].front()));
+  }
+
+  Network network;
+  NodeId scores;
+  std::vector<std::vector<NodeId>> users;
+};
+
+at::Tensor activate(const at::Tensor& x, Activation::Kind kind) {
+  switch (kind) {
+    case Activation::Kind::relu:
+      return at::relu(x);
+    case Activation::Kind::relu6:
+      return at::hardtanh(x, 0, 6);
+    case Activation::Kind::sigmoid:
+      return at::sigmoid(x);
+    case Activation::Kind::tanh:
+      return at::tanh(x);
+    case Activation::Kind::hard_swish:
+      return at::hardswish(x);
+    case Activation::Kind::silu:
+      return at::silu(x);
+    case Activation::Kind::gelu:
+      return at::gelu(x);
+  }
+  throw std::logic_error("not an activation");
+}
+
+/// As a convolution with a 1×1 kernel: oneDNN's is several times as fast as the reference BLAS.
+at::Tensor linear(const at::Tensor& x, const Parameters& p) {
+  const std::int64_t features = x.size(-1);
+  const std::int64_t out_features = p.weight.size(0);
+  const at::Tensor rows = x.reshape({-1, features, 1, 1});
+  std::vector<std::int64_t> shape = x.sizes().vec();
+  shape.back() = out_features;
+  return at::conv2d(rows, p.weight.view({out_features, features, 1, 1}), p.bias).reshape(shape);
+}
+
+at::Tensor apply(const Node& node, const std::vector<at::Tensor>& x, const Parameters& p, std::int64_t batch,
+                 bool training) {
+  return std::visit(
+      Overloaded{
+          [&](const Input&) -> at::Tensor { throw std::logic_error("inputs are given, not computed"); },
+          [&](const Zeros& op) {
+            Shape shape = op.shape;
+            shape.front() = batch;
+            return at::zeros(shape);
+          },
+          [&](const Convolution& op) {
+            return at::conv2d(x[0], p.weight, p.bias, {op.stride_h, op.stride_w},
+                              {op.padding_h, op.padding_w}, {op.dilation_h, op.dilation_w}, op.groups);
+          },
+          [&](const Linear&) { return linear(x[0], p); },
+          [&](const MatMul& op) { return at::matmul(x[0], op.transpose_b ? x[1].transpose(-2, -1) : x[1]); },
+          [&](const Pool& op) {
+            if (op.kind == Pool::Kind::max) return at::max_pool2d(x[0], op.kernel, op.stride, op.padding);
+            return at::avg_pool2d(x[0], op.kernel, op.stride, op.padding, false, op.count_include_pad);
+          },
+          [&](const GlobalPool&) {
+            return at::adaptive_avg_pool2d(x[0], {1, 1});
+          },
+          [&](const Add&) {
+            at::Tensor sum = x[0].add(x[1]);
+            for (std::size_t i = 2; i < x.size(); ++i) sum = sum.add(x[i]);
+            return sum;
+          },
+          [&](const Multiply&) {
+            at::Tensor product = x[0].mul(x[1]);
+            for (std::size_t i = 2; i < x.size(); ++i) product = product.mul(x[i]);
+            return product;
+          },
+          [&](const Concat& op) { return at::cat(x, op.axis); },
+          [&](const Activation& op) { return activate(x[0], op.kind); },
+          [&](const BatchNormalization&) {
+            if (!p.weight.defined()) return x[0];  // folded
+            return at::batch_norm(x[0], p.weight, p.bias, p.running_mean, p.running_variance, training,
+                                  running_statistics_momentum, normalisation_epsilon, false);
+          },
+          [&](const LayerNormalization&) {
+            return at::layer_norm(x[0], {x[0].size(-1)}, p.weight, p.bias, normalisation_epsilon, false);
+          },
+          [&](const Softmax& op) { return at::softmax(x[0], op.axis); },
+          [&](const Flatten&) { return x[0].flatten(1); }, [&](const Identity&) { return x[0]; }},
+      node.op);
+}
+
+/// Scores (images, classes). `after(id, value)` sees, and may replace, the value of every node as it is
+/// computed.
+template <class After>
+at::Tensor run(const Plan& plan, const State& state, const at::Tensor& images, bool training, After&& after) {
+  const std::span<const Node> nodes = plan.network.nodes();
+  std::vector<at::Tensor> values(nodes.size());
+  std::vector<std::size_t> uses(nodes.size());  // still to come: a value that nobody needs any more is let go
+  for (NodeId id = 0; id < nodes.size(); ++id) uses[id] = plan.users[id].size();
+  for (NodeId id = 0; id <= plan.scores; ++id) {
+    const Node& node = nodes[id];
+    std::vector<at::Tensor> inputs;
+    for (const NodeId input : node.inputs) {
+      inputs.push_back(values[input]);
+      if (--uses[input] == 0) values[input].reset();
+    }
+    values[id] = as<Input>(node) ? images : apply(node, inputs, state[id], images.size(0), training);
+    after(id, values[id]);
+  }
+  return values[plan.scores].flatten(1);
+}
+
+/// A tensor of normal numbers with standard deviation √(2 / fan-in), He et al. 2015, eq. 10.
+at::Tensor he_normal(const Shape& shape, Random& random) {
+  at::Tensor tensor = at::empty(shape, at::kFloat);
+  float* values = tensor.data_ptr<float>();
+  const std::int64_t fan_in = tensor.numel() / shape.front();
+  const double deviation = std::sqrt(2.0 / static_cast<double>(fan_in));
+  for (std::int64_t i = 0; i < tensor.numel(); ++i)
+    values[i] = static_cast<float>(deviation * random.normal());
+  return tensor;
+}
+
+State initial_state(const Network& network, Random& random) {
+  State state(network.nodes().size());
+  for (NodeId id = 0; id < state.size(); ++id) {
+    const Node& node = network.node(id);
+    Parameters& p = state[id];
+    if (const auto* convolution = as<Convolution>(node)) {
+      const std::int64_t in_channels = network.node(node.inputs[0]).shape[1];
+      p.weight = he_normal({convolution->out_channels, in_channels / convolution->groups,
+                            convolution->kernel_h, convolution->kernel_w},
+                           random);
+      if (convolution->bias) p.bias = at::zeros({convolution->out_channels});
+    } else if (const auto* layer = as<Linear>(node)) {
+      p.weight = he_normal({layer->out_features, network.node(node.inputs[0]).shape.back()}, random);
+      if (layer->bias) p.bias = at::zeros({layer->out_features});
+    } else if (as<BatchNormalization>(node)) {
+      p = {at::ones({node.shape[1]}), at::zeros({node.shape[1]}), at::zeros({node.shape[1]}),
+           at::ones({node.shape[1]})};
+    } else if (as<LayerNormalization>(node)) {
+      p.weight = at::ones({node.shape.back()});
+      p.bias = at::zeros({node.shape.back()});
+    }
+  }
+  return state;
+}
+
+/// The same function at inference with batch normalisations merged into the layers before them.
+State folded(const Plan& plan, State state) {
+  for (NodeId id = 0; id < state.size(); ++id) {
+    if (!plan.foldable(id)) continue;
+    const Parameters norm = std::exchange(state[id], {});
+    Parameters& layer = state[plan.network.node(id).inputs.front()];
+    const at::Tensor scale = norm.weight.div(norm.running_variance.add(normalisation_epsilon).sqrt());
+    std::vector<std::int64_t> per_channel(static_cast<std::size_t>(layer.weight.dim()), 1);
+    per_channel.front() = -1;
+    layer.weight = layer.weight.mul(scale.view(per_channel));
+    const at::Tensor centred =
+        layer.bias.defined() ? layer.bias.sub(norm.running_mean) : norm.running_mean.neg();
+    layer.bias = centred.mul(scale).add(norm.bias);
+  }
+  return state;
+}
+
+// --- Quantisation --------------------------------------------------------------------------------
+
+/// A symmetric uniform quantiser: the values −q·step, …, −step, 0, step, …, q·step with q = 2^(bits − 1) − 1.
+struct Quantizer {
+  float step = 0;  // 0: everything is 0
+  float largest = 0;
+
+  float operator()(float value) const {
+    if (step == 0) return 0;
+    return std::clamp(std::nearbyint(value / step), -largest, largest) * step;
+  }
+};
+
+/// The quantiser with the least squared error on `sample`, among those that clip at `maximum`·2^(−k/4), k = 0
+/// … 20: few bits are worth more where the values are dense than at their rare extremes (Banner et al., "Post
+/// training 4-bit quantization of convolutional networks for rapid-deployment", NeurIPS 2019, §2; there in
+/// closed form).
+Quantizer best_quantizer(std::span<const float> sample, float maximum, std::int64_t bits) {
+  const auto largest = static_cast<float>((std::int64_t{1} << (bits - 1)) - 1);
+  Quantizer best{0, largest};
+  double least = std::numeric_limits<double>::infinity();
+  if (maximum == 0) return best;
+  for (int k = 0; k <= 20; ++k) {
+    const Quantizer candidate{static_cast<float>(maximum * std::exp2(-k / 4.0)) / largest, largest};
+    double error = 0;
+    for (const float value : sample) {
+      const double difference = value - candidate(value);
+      error += difference * difference;
+    }
+    if (error < least) {
+      least = error;
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+/// What the calibration images showed of a stored value.
+struct Calibration {
+  std::vector<float> sample;
+  float maximum = 0;  // of the magnitudes, over all elements
+};
+
+float largest_magnitude(std::span<const float> values) {
+  float largest = 0;
+  for (const float value : values) largest = std::max(largest, std::abs(value));
+  return largest;
+}
+
+std::span<const float> elements(const at::Tensor& contiguous) {
+  return {contiguous.data_ptr<float>(), static_cast<std::size_t>(contiguous.numel())};
+}
+
+Calibration calibrate(const at::Tensor& value, Random& random) {
+  const at::Tensor contiguous = value.contiguous();
+  const std::span<const float> all = elements(contiguous);
+  Calibration result{{}, largest_magnitude(all)};
+  if (all.size() <= calibration_values) {
+    result.sample.assign(all.begin(), all.end());
+  } else {
+    for (std::size_t i = 0; i < calibration_values; ++i)
+      result.sample.push_back(all[random.below(all.size())]);
+  }
+  return result;
+}
+
+/// One quantiser per output channel.
+at::Tensor quantized_weights(const at::Tensor& weight, std::int64_t bits) {
+  at::Tensor result = weight.contiguous().clone();
+  const auto channels = static_cast<std::size_t>(result.size(0));
+  const std::size_t size = static_cast<std::size_t>(result.numel()) / channels;
+  for (std::size_t channel = 0; channel < channels; ++channel) {
+    const std::span<float> values(result.data_ptr<float>() + channel * size, size);
+    const Quantizer quantizer = best_quantizer(values, largest_magnitude(values), bits);
+    for (float& value : values) value = quantizer(value);
+  }
+  return result;
+}
+
+void quantize(at::Tensor& value, const Quantizer& quantizer) {
+  value = quantizer.step == 0 ? at::zeros_like(value)
+                              : value.div(quantizer.step)
+                                    .round_()
+                                    .clamp_(-quantizer.largest, quantizer.largest)
+                                    .mul_(quantizer.step);
+}
+
+// --- The model -----------------------------------------------------------------------------------
+
+class TorchModel final : public TrainedModel {
+ public:
+  /// `images`: those that it was trained on. The model is usable only if finite().
+  TorchModel(const Plan& plan, State state, const PixelTable& table, const ImageSet& images, Random random)
+      : plan_(plan), state_(std::move(state)), table_(table), calibrations_(state_.size()) {
+    folded_ = folded(plan_, state_);
+    const auto first = range(0, std::min(images.size(), calibration_images));
+    const at::Tensor scores =
+        run(plan_, folded_, to_tensor(images, table_, first), false, [&](NodeId id, const at::Tensor& value) {
+          if (plan_.stored(id)) calibrations_[id] = calibrate(value, random);
+        });
+    finite_ = scores.isfinite().all().item<bool>();
+  }
+
+  bool finite() const { return finite_; }
+
+  double accuracy(const ImageSet& images, std::int64_t word_bits) const override try {
+    const SingleThread single;
+    const c10::InferenceMode inference;
+    const bool quantized = word_bits < full_precision_bits;
+    State state = folded_;
+    std::vector<Quantizer> quantizers(state.size());
+    if (quantized) {
+      for (NodeId id = 0; id < state.size(); ++id) {
+        const Node& node = plan_.network.node(id);
+        if (as<Convolution>(node) || as<Linear>(node)) {
+          state[id].weight = quantized_weights(state[id].weight, word_bits);
+        }
+        if (plan_.stored(id)) {
+          quantizers[id] = best_quantizer(calibrations_[id].sample, calibrations_[id].maximum, word_bits);
+        }
+      }
+    }
+
+    std::int64_t correct = 0;
+    for (std::int64_t first = 0; first < images.size(); first += evaluation_batch) {
+      const auto positions = range(first, std::min(first + evaluation_batch, images.size()));
+      const at::Tensor scores =
+          run(plan_, state, to_tensor(images, table_, positions), false, [&](NodeId id, at::Tensor& value) {
+            if (quantized && plan_.stored(id)) quantize(value, quantizers[id]);
+          }).contiguous();
+      const float* row = scores.data_ptr<float>();
+      for (const std::int64_t position : positions) {
+        const std::ptrdiff_t best = std::max_element(row, row + scores.size(1)) - row;
+        correct += best == images.labels[static_cast<std::size_t>(position)] ? 1 : 0;
+        row += scores.size(1);
+      }
+    }
+    return static_cast<double>(correct) / static_cast<double>(images.size());
+  } catch (const c10::Error& error) {
+    throw std::runtime_error(error.what_without_backtrace());
+  }
+
+  std::vector<NamedTensor> weights() const override {
+    std::vector<NamedTensor> result;
+    const auto add = [&](const std::string& name, const at::Tensor& tensor) {
+      if (!tensor.defined()) return;
+      const std::span<const float> values = elements(tensor);
+      result.push_back({name, tensor.sizes().vec(), {values.begin(), values.end()}});
+    };
+    for (NodeId id = 0; id < state_.size(); ++id) {
+      const std::string& name = plan_.network.node(id).name;
+      add(name + ".weight", state_[id].weight);
+      add(name + ".bias", state_[id].bias);
+      add(name + ".running_mean", state_[id].running_mean);
+      add(name + ".running_variance", state_[id].running_variance);
+    }
+    return result;
+  }
+
+ private:
+  Plan plan_;
+  State state_;  // contiguous
+  State folded_;
+  PixelTable table_;
+  std::vector<Calibration> calibrations_;
+  bool finite_ = false;
+};
+
+// --- Training ------------------------------------------------------------------------------------
+
+/// Stochastic gradient descent with Nesterov momentum; see Recipe.
+class Optimizer {
+ public:
+  Optimizer(const Network& network, State& state, const Recipe& recipe) : recipe_(recipe) {
+    for (NodeId id = 0; id < state.size(); ++id) {
+      const Node& node = network.node(id);
+      const bool decays = as<Convolution>(node) || as<Linear>(node);
+      if (state[id].weight.defined()) add(state[id].weight, decays);
+      if (state[id].bias.defined()) add(state[id].bias, false);
+    }
+  }
+
+  /// Moves all variables along their gradients and forgets these.
+  void step(double learning_rate) {
+    const at::NoGradGuard no_grad;
+    for (Variable& variable : variables_) {
+      at::Tensor& gradient = variable.value.mutable_grad();
+      if (!gradient.defined()) continue;
+      if (variable.decays) gradient.add_(variable.value, recipe_.weight_decay);
+      variable.velocity.mul_(recipe_.momentum).add_(gradient);
+      gradient.add_(variable.velocity, recipe_.momentum);
+      variable.value.sub_(gradient, learning_rate);
+      gradient.reset();
+    }
+  }
+
+ private:
+  struct Variable {
+    at::Tensor value;
+    at::Tensor velocity;
+    bool decays;
+  };
+
+  void add(at::Tensor& value, bool decays) {
+    value.requires_grad_(true);
+    variables_.push_back({value, at::zeros_like(value), decays});
+  }
+
+  const Recipe& recipe_;
+  std::vector<Variable> variables_;
+};
+
+Training ended(Status status, std::string reason) {
+  return {status, std::move(reason), nullptr, 0};
+}
+
+Training train_model(const Network& network, const Recipe& recipe, const ImageSet& images, std::uint64_t seed,
+                     std::uint64_t replicate, const std::stop_token& stop) {
+  const SingleThread single;
+  const auto start = Clock::now();
+  const std::string name = network.fingerprint().hex();
+  const Plan plan(network);
+  const PixelTable table = normalisation(images);
+  Random initialisation(seed, "trained initialisation " + name, replicate);
+  State state = initial_state(network, initialisation);
+  Optimizer optimizer(network, state, recipe);
+
+  const std::int64_t batch = std::min(recipe.batch_size, images.size());
+  const std::int64_t batches = images.size() / batch;
+  const std::int64_t steps = recipe.epochs * batches;
+  for (std::int64_t step = 0; step < steps;) {
+    Random order(seed, "trained order " + name, replicate << 32 | static_cast<std::uint64_t>(step / batches));
+    std::vector<std::int64_t> positions = range(0, images.size());
+    order.shuffle(positions);
+    for (std::int64_t i = 0; i < batches; ++i, ++step) {
+      if (stop.stop_requested()) return ended(Status::failed, "stopped");
+      if (const std::chrono::duration<double> spent = Clock::now() - start;
+          spent.count() > recipe.time_limit_s) {
+        return ended(Status::timed_out, fmt::format("training took longer than {} s ({} of {} steps done)",
+                                                    recipe.time_limit_s, step, steps));
+      }
+      const std::span<const std::int64_t> chosen(positions.data() + i * batch,
+                                                 static_cast<std::size_t>(batch));
+      std::vector<char> mirrored;
+      for (std::int64_t k = 0; recipe.flip && k < batch; ++k) mirrored.push_back(order.chance(0.5) ? 1 : 0);
+
+      const at::Tensor scores = run(plan, state, to_tensor(images, table, chosen, mirrored), true,
+                                    [](NodeId, const at::Tensor&) {});
+      const at::Tensor loss = at::cross_entropy_loss(scores, labels_tensor(images, chosen), {},
+                                                     at::Reduction::Mean, -100, recipe.label_smoothing);
+      if (!std::isfinite(loss.item<float>())) {
+        return ended(
+            Status::failed,
+            fmt::format(
+                "training diverged: the loss was not finite in step {} of {}; a smaller learning_rate "
+                "may help",
+                step + 1, steps));
+      }
+      loss.backward();
+      optimizer.step(
+          recipe.learning_rate / 2 *
+          (1 + std::cos(std::numbers::pi * static_cast<double>(step) / static_cast<double>(steps))));
+    }
+  }
+
+  const at::NoGradGuard no_grad;
+  for (Parameters& p : state) {
+    for (at::Tensor* tensor : {&p.weight, &p.bias}) {
+      if (tensor->defined()) *tensor = tensor->detach();
+    }
+  }
+  auto model = std::make_shared<TorchModel>(plan, std::move(state), table, images,
+                                            Random(seed, "trained calibration " + name, replicate));
+  if (!model->finite()) {
+    return ended(Status::failed,
+                 "training diverged: the last scores were not finite; a smaller learning_rate may help");
+  }
+  const std::chrono::duration<double> spent = Clock::now() - start;
+  return {Status::ok, "", std::move(model), spent.count()};
+}
+
+class TorchTrainer final : public Trainer {
+ public:
+  TorchTrainer() {
+    // Threads that libtorch starts later inherit these; SingleThread does the rest.
+    const int before = omp_get_max_threads();
+    at::set_num_threads(1);
+    at::set_num_interop_threads(1);
+    omp_set_num_threads(before);
+    // An OpenBLAS that stands in for the reference BLAS has threads of its own.
+    if (void* set_threads = dlsym(RTLD_DEFAULT, "openblas_set_num_threads")) {
+      reinterpret_cast<void (*)(int)>(set_threads)(1);
+    }
+  }
+
+  Training train(const Network& network, const Recipe& recipe, const ImageSet& images, std::uint64_t seed,
+                 std::uint64_t replicate, std::stop_token stop) const override try {
+    return train_model(network, recipe, images, seed, replicate, stop);
+  } catch (const c10::Error& error) {
+    return ended(Status::failed, fmt::format("libtorch: {}", error.what_without_backtrace()));
+  } catch (const std::exception& error) {
+    return ended(Status::failed, error.what());
+  }
+
+  std::string description() const override {
+    std::string blas = "no BLAS";
+    Dl_info info{};
+    if (void* sgemm = dlsym(RTLD_DEFAULT, "sgemm_"); sgemm != nullptr && dladdr(sgemm, &info) != 0) {
+      std::error_code ignored;
+      blas = std::filesystem::weakly_canonical(info.dli_fname, ignored).string();
+    }
+    return fmt::format("libtorch {}, {}, BLAS {}", TORCH_VERSION, at::get_mkldnn_version(), blas);
+  }
+};
+
+}  // namespace
+}  // namespace duet
+
+extern "C" __attribute__((visibility("default"))) const duet::Trainer* duet_torch_trainer(int interface) {
+  if (interface != duet::trainer_interface) return nullptr;
+  static const duet::TorchTrainer trainer;
+  return &trainer;
+}

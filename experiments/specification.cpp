@@ -1,0 +1,254 @@
+#include "experiments/specification.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "core/errors.hpp"
+#include "estimators/cache.hpp"
+
+namespace duet {
+namespace {
+
+const std::vector<std::string> known_keys{"name",        "seed",   "output", "space",  "estimators", "objectives",
+                                          "constraints", "search", "budget", "window", "initial",    "max_duplicates"};
+
+// Names that the database uses itself.
+const std::set<std::string, std::less<>> reserved_names{"experiments", "parameters", "metrics",     "trials",
+                                                        "finals",      "events",     "evaluations", "constraints"};
+
+void check_name(const std::string& name, const std::function<void(const std::string&)>& fail) {
+  const bool clean = !name.empty() && name.size() <= 100 && std::all_of(name.begin(), name.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '_' || c == '-' || c == '.';
+  });
+  if (!clean) fail(fmt::format("the name '{}' must be made of letters, digits, '_', '-' and '.'", name));
+  if (reserved_names.contains(name) || name.starts_with("trial_") || name.starts_with("sqlite_")) {
+    fail(fmt::format("the name '{}' is taken by a table of the database", name));
+  }
+}
+
+std::vector<std::string> metric_names(const std::vector<StoredMetric>& metrics) {
+  std::vector<std::string> names;
+  for (const StoredMetric& stored : metrics) names.push_back(stored.metric.name);
+  return names;
+}
+
+std::size_t find_metric(const std::vector<StoredMetric>& metrics, const std::string& name, const Config& where) {
+  for (std::size_t i = 0; i < metrics.size(); ++i) {
+    if (metrics[i].metric.name == name) return i;
+  }
+  where.fail(fmt::format("no estimator reports a metric '{}'{}", name, hint(name, metric_names(metrics))));
+}
+
+void read_scorers(const Config& section, const Registry& registry, Specification& specification) {
+  static const std::vector<std::string> reserved{"type"};
+  if (!section.is_sequence() && !section.is_map()) section.fail("expected a list of estimators: - type: analytical");
+  const std::vector<Config> entries = section.is_map() ? std::vector<Config>{section} : section.items();
+  if (entries.empty()) section.fail("at least one estimator is needed");
+  const Environment environment{specification.seed, specification.directory, specification.space.get()};
+  for (const Config& given : entries) {
+    const bool bare = given.is_scalar();  // "- analytical" is short for "- type: analytical"
+    if (!bare && !given.is_map()) given.fail("expected the name of an estimator, or a mapping with its type");
+    const EstimatorPlugin& plugin = registry.estimators.at(bare ? given : given.at("type"));
+    Specification::Scorer scorer;
+    scorer.name = plugin.name;
+    scorer.options = Options::read(bare ? std::nullopt : std::optional(given), plugin.options,
+                                   "estimator " + plugin.name, reserved);
+    scorer.identity = Hasher()
+                          .add(std::string_view(plugin.name))
+                          .add(std::int64_t{plugin.version})
+                          .add(scorer.options.fingerprint())
+                          .add(specification.seed)
+                          .finish();
+    try {
+      scorer.estimator = plugin.create(scorer.options, environment);
+    } catch (const ConfigError& error) {
+      if (std::string_view(error.what()).starts_with(given.document())) throw;
+      given.fail(error.what());
+    }
+    scorer.first_metric = specification.metrics.size();
+    for (const Metric& metric : scorer.estimator->metrics()) {
+      for (const StoredMetric& other : specification.metrics) {
+        if (other.metric.name == metric.name) {
+          given.fail(fmt::format("metric '{}' is reported by both '{}' and '{}'", metric.name, other.estimator,
+                                 plugin.name));
+        }
+      }
+      if (specification.space->space().find(metric.name)) {
+        given.fail(fmt::format("metric '{}' has the name of a parameter", metric.name));
+      }
+      specification.metrics.push_back({metric, plugin.name, false, metric.direction});
+    }
+    specification.scorers.push_back(std::move(scorer));
+  }
+}
+
+void read_objectives(const Config& section, Specification& specification) {
+  static const std::vector<std::string> directions{"minimize", "maximize"};
+  const auto add = [&](const std::string& name, const Config& where, std::optional<Direction> direction) {
+    const std::size_t metric = find_metric(specification.metrics, name, where);
+    StoredMetric& stored = specification.metrics[metric];
+    if (stored.objective) where.fail(fmt::format("objective '{}' is given twice", name));
+    stored.objective = true;
+    stored.direction = direction.value_or(stored.metric.direction);
+    specification.objectives.push_back({metric, stored.direction});
+  };
+  const auto add_map = [&](const Config& map) {
+    for (const std::string& name : map.keys()) {
+      const Config value = map.at(name);
+      add(name, value, value.one_of(directions) == "minimize" ? Direction::minimize : Direction::maximize);
+    }
+  };
+  if (section.is_map()) {
+    add_map(section);
+  } else {
+    for (const Config& item : section.items(true)) {
+      if (item.is_map()) {
+        add_map(item);
+      } else {
+        add(item.text(), item, std::nullopt);
+      }
+    }
+  }
+  if (specification.objectives.empty()) section.fail("at least one objective is needed");
+}
+
+}  // namespace
+
+Problem Specification::problem() const {
+  Problem problem;
+  problem.space = &space->space();
+  for (const Objective& objective : objectives) problem.objectives.push_back(metrics[objective.metric].metric.name);
+  problem.constrained = !constraints.empty();
+  problem.seed = seed;
+  problem.window = window;
+  return problem;
+}
+
+ExperimentRecord Specification::record() const {
+  ExperimentRecord record;
+  record.name = name;
+  record.specification = text;
+  record.identity = identity;
+  record.seed = seed;
+  record.strategy = strategy->name;
+  record.space_fingerprint = space->space().fingerprint();
+  record.parameters.assign(space->space().parameters().begin(), space->space().parameters().end());
+  record.metrics = metrics;
+  for (const Expression& constraint : constraints) record.constraints.push_back(constraint.text());
+  return record;
+}
+
+std::vector<double> Specification::objective_values(const std::vector<double>& metric_values) const {
+  std::vector<double> values;
+  values.reserve(objectives.size());
+  for (const Objective& objective : objectives) {
+    const double value = metric_values[objective.metric];
+    values.push_back(objective.direction == Direction::minimize ? value : -value);
+  }
+  return values;
+}
+
+double Specification::violation(const std::vector<double>& metric_values) const {
+  double sum = 0;
+  for (const Expression& constraint : constraints) {
+    sum += constraint.violation([&](std::size_t symbol) { return metric_values[symbol]; });
+  }
+  return sum;
+}
+
+Specification load_specification(const std::filesystem::path& file, const Registry& registry,
+                                 const Overrides& overrides) {
+  const Config config = Config::load(file);
+  if (!config.is_map()) config.fail("an experiment file is a mapping with the keys space, estimators, objectives, "
+                                    "search and budget");
+  Overrides completed = overrides;
+  if (!completed.name && !config.has("name")) completed.name = file.stem().string();
+  return read_specification(config, std::filesystem::absolute(file).parent_path(), registry, completed);
+}
+
+Specification read_specification(const Config& config, const std::filesystem::path& directory,
+                                 const Registry& registry, const Overrides& overrides) {
+  config.allow_only(known_keys);
+  Specification result;
+  result.text = config.document_text();
+  result.directory = directory;
+
+  if (overrides.name) {
+    result.name = *overrides.name;
+    check_name(result.name, [&](const std::string& message) { config.fail(message); });
+  } else {
+    const Config name = config.at("name");
+    result.name = name.text();
+    check_name(result.name, [&](const std::string& message) { name.fail(message); });
+  }
+  if (overrides.seed) {
+    result.seed = *overrides.seed;
+  } else if (const auto seed = config.find("seed")) {
+    result.seed = static_cast<std::uint64_t>(seed->integer(0));
+  }
+  result.output = overrides.output            ? *overrides.output
+                  : config.has("output")      ? config.at("output").text()
+                                              : result.name + ".db";
+  if (result.output.empty()) config.at("output").fail("the output needs a file name");
+
+  result.space = std::make_unique<DesignSpace>(DesignSpace::read(config.at("space"), registry.spaces));
+  read_scorers(config.at("estimators"), registry, result);
+  read_objectives(config.at("objectives"), result);
+
+  std::vector<Symbol> symbols;
+  for (const StoredMetric& stored : result.metrics) symbols.push_back({stored.metric.name, {}});
+  if (const auto constraints = config.find("constraints")) {
+    for (const Config& constraint : constraints->items(true)) {
+      result.constraints.push_back(Expression::parse(constraint, symbols));
+    }
+  }
+
+  const Config budget = config.at("budget");
+  if (budget.is_map()) {
+    budget.allow_only({"trials", "time"});
+    result.budget.trials = static_cast<std::uint64_t>(budget.at("trials").integer(1));
+    if (const auto time = budget.find("time")) result.budget.time_s = time->quantity("s", 0);
+  } else {
+    result.budget.trials = static_cast<std::uint64_t>(budget.integer(1));
+  }
+  if (overrides.trials) result.budget.trials = *overrides.trials;
+  if (const auto window = config.find("window")) result.window = static_cast<std::size_t>(window->integer(1, 100'000));
+  if (const auto most = config.find("max_duplicates")) {
+    result.max_duplicates = static_cast<std::uint64_t>(most->integer(1));
+  }
+
+  const Config search = config.at("search");
+  if (!search.is_map() && !search.is_scalar()) search.fail("expected a strategy: {type: nsga2, …}");
+  result.strategy = &registry.strategies.at(search.is_scalar() ? search : search.at("type"));
+  static const std::vector<std::string> reserved{"type"};
+  result.strategy_options = Options::read(search.is_scalar() ? std::nullopt : std::optional(search),
+                                          result.strategy->options, "strategy " + result.strategy->name, reserved);
+  if (const auto reason = why_unsuitable(*result.strategy, result.problem())) search.fail(*reason);
+  try {
+    result.strategy->create(result.problem(), result.strategy_options);  // refuses options that do not suit
+  } catch (const ConfigError& error) {
+    if (std::string_view(error.what()).starts_with(config.document())) throw;
+    search.fail(error.what());
+  }
+
+  if (const auto initial = config.find("initial")) {
+    for (const Config& design : initial->items()) {
+      result.initial.push_back(result.space->space().read_candidate(design));
+    }
+  }
+
+  const auto part = [&](std::string_view key) {
+    const auto found = config.find(key);
+    return found ? found->canonical() : std::string("null");
+  };
+  result.identity = fmt::format(
+      "{{\"constraints\":{},\"estimators\":{},\"initial\":{},\"max_duplicates\":{},\"objectives\":{},\"search\":{},"
+      "\"seed\":{},\"space\":{},\"window\":{}}}",
+      part("constraints"), part("estimators"), part("initial"), result.max_duplicates, part("objectives"),
+      part("search"), result.seed, part("space"), result.window);
+  return result;
+}
+
+}  // namespace duet

@@ -1,0 +1,94 @@
+#pragma once
+/// The experiment file: YAML in, everything that a run needs out. docs/experiment_file.md is its manual.
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/config.hpp"
+#include "estimators/estimator.hpp"
+#include "experiments/store.hpp"
+#include "search/strategy.hpp"
+#include "spaces/design_space.hpp"
+
+namespace duet {
+
+/// All plug-ins that are known to this process.
+struct Registry {
+  Catalog<SpacePlugin> spaces{"space"};
+  Catalog<EstimatorPlugin> estimators{"estimator"};
+  Catalog<StrategyPlugin> strategies{"strategy"};
+};
+
+/// Everything that comes with duet.
+Registry builtin_registry();
+
+struct Objective {
+  std::size_t metric = 0;  ///< position in Specification::metrics
+  Direction direction = Direction::minimize;
+};
+
+struct Budget {
+  std::uint64_t trials = 0;      ///< original trials (duplicates cost nothing); at least 1
+  std::optional<double> time_s;  ///< wall-clock; ends a run, never steers it
+};
+
+/// A parsed and checked experiment. Movable; its objects refer to each other through stable addresses.
+struct Specification {
+  std::string name;
+  std::uint64_t seed = 0;
+  std::filesystem::path output;     ///< the database
+  std::string text;                 ///< of the file, as written
+  std::string identity;             ///< canonical form of all that determines the rows: not name, output and budget
+  std::filesystem::path directory;  ///< of the file
+
+  std::unique_ptr<DesignSpace> space;
+
+  struct Scorer {
+    std::string name;               ///< of the plug-in
+    std::unique_ptr<Estimator> estimator;
+    Fingerprint identity;           ///< name, version, options, seed: part of cache keys
+    Options options;
+    std::size_t first_metric = 0;   ///< where its metrics begin in Specification::metrics
+  };
+  std::vector<Scorer> scorers;
+  std::vector<StoredMetric> metrics;  ///< of all scorers, one after the other
+  std::vector<Objective> objectives;
+  std::vector<Expression> constraints;  ///< over metrics, by position
+
+  const StrategyPlugin* strategy = nullptr;
+  Options strategy_options;
+  Budget budget;
+  std::size_t window = 8;
+  std::uint64_t max_duplicates = 1000;
+  std::vector<Candidate> initial;
+
+  /// What a strategy is given.
+  Problem problem() const;
+  /// The row of the experiments table (id, created_at and machine are left to the caller).
+  ExperimentRecord record() const;
+  /// Objective values of a trial, all to be minimised.
+  std::vector<double> objective_values(const std::vector<double>& metric_values) const;
+  /// Sum of the violations of all constraints on metrics; 0: feasible.
+  double violation(const std::vector<double>& metric_values) const;
+};
+
+/// Values that the command line puts in the place of the file's.
+struct Overrides {
+  std::optional<std::uint64_t> seed;
+  std::optional<std::uint64_t> trials;
+  std::optional<std::string> output;
+  std::optional<std::string> name;
+};
+
+/// Reads and checks the file, creates space and estimators, and makes sure that the strategy suits the problem.
+/// The registry must outlive the result. \throws ConfigError with position
+Specification load_specification(const std::filesystem::path& file, const Registry& registry,
+                                 const Overrides& overrides = {});
+Specification read_specification(const Config& config, const std::filesystem::path& directory,
+                                 const Registry& registry, const Overrides& overrides = {});
+
+}  // namespace duet

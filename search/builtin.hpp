@@ -1,0 +1,12 @@
+#pragma once
+/// The strategies that come with duet, each defined in the file of its name.
+
+#include "search/strategy.hpp"
+
+namespace duet {
+
+StrategyPlugin random_strategy();
+StrategyPlugin regularized_evolution_strategy();
+StrategyPlugin nsga2_strategy();
+
+}  // namespace duet

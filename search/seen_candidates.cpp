@@ -1,0 +1,39 @@
+#include "search/seen_candidates.hpp"
+
+#include <utility>
+
+namespace duet {
+
+void SeenCandidates::add(std::span<const PendingTrial> trials) {
+  for (const PendingTrial& trial : trials) add(trial.candidate);
+}
+
+void SeenCandidates::add(std::span<const FinishedTrial> trials) {
+  for (const FinishedTrial& trial : trials) add(trial.candidate);
+}
+
+std::optional<Candidate> SeenCandidates::draw(Random& random) {
+  if (!left_) {
+    Candidate candidate;
+    for (int attempt = 0; attempt < max_tries; ++attempt) {
+      candidate = space_->sample(random);
+      if (add(candidate)) return candidate;
+    }
+    const Cardinality cardinality = space_->cardinality();
+    if (!cardinality.finite || !cardinality.exact || *cardinality.exact > max_enumerated) return candidate;
+    left_.emplace();
+    for (std::uint64_t rank = 0; rank < *cardinality.exact; ++rank) {
+      Candidate listed = space_->unrank(rank);
+      if (space_->valid(listed)) left_->push_back(std::move(listed));
+    }
+  }
+  while (!left_->empty()) {
+    std::swap((*left_)[random.below(left_->size())], left_->back());
+    Candidate candidate = std::move(left_->back());
+    left_->pop_back();
+    if (add(candidate)) return candidate;
+  }
+  return std::nullopt;
+}
+
+}  // namespace duet

@@ -1,0 +1,35 @@
+#pragma once
+/// Accelerators as values: what a hardware model costs and what an accelerator space produces.
+
+#include <cstdint>
+#include <string>
+#include <variant>
+
+namespace duet {
+
+/// Which operand stays in the processing elements of a systolic array while the others stream past.
+enum class Dataflow { output_stationary, weight_stationary, input_stationary };
+
+/// The YAML spelling: "output_stationary", "weight_stationary" or "input_stationary".
+std::string to_string(Dataflow dataflow);
+
+/// A two-dimensional systolic array with three double-buffered scratchpads in front of one DRAM channel, the
+/// machine that SCALE-Sim models (Samajdar et al., ISPASS 2020).
+struct SystolicArray {
+  std::int64_t rows = 32;                        ///< processing elements, vertical
+  std::int64_t columns = 32;                     ///< processing elements, horizontal
+  Dataflow dataflow = Dataflow::weight_stationary;
+  std::int64_t input_sram_bytes = 64 * 1024;     ///< both halves of the double buffer together
+  std::int64_t weight_sram_bytes = 64 * 1024;    ///< both halves of the double buffer together
+  std::int64_t output_sram_bytes = 64 * 1024;    ///< both halves of the double buffer together
+  std::int64_t word_bits = 8;                    ///< of inputs, weights and outputs alike
+  double clock_hz = 1e9;
+  double dram_bandwidth_bytes_per_s = 16e9;
+
+  bool operator==(const SystolicArray&) const = default;
+};
+
+/// Every kind of accelerator that a Design may hold.
+using Accelerator = std::variant<SystolicArray>;
+
+}  // namespace duet

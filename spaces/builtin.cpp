@@ -1,0 +1,13 @@
+#include "spaces/builtin.hpp"
+
+namespace duet {
+
+void add_builtin_spaces(Catalog<SpacePlugin>& catalog) {
+  catalog.add(cnn_space());
+  catalog.add(nas_bench_201_space());
+  catalog.add(nas_bench_macro_space());
+  catalog.add(parameters_space());
+  catalog.add(systolic_array_space());
+}
+
+}  // namespace duet

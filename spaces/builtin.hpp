@@ -1,0 +1,14 @@
+#pragma once
+/// The spaces that come with duet, each defined in the file of its name.
+
+#include "spaces/design_space.hpp"
+
+namespace duet {
+
+SpacePlugin cnn_space();
+SpacePlugin nas_bench_201_space();
+SpacePlugin nas_bench_macro_space();
+SpacePlugin parameters_space();
+SpacePlugin systolic_array_space();
+
+}  // namespace duet

@@ -1,0 +1,549 @@
+#include "spaces/network.hpp"
+
+#include <algorithm>
+#include <boost/graph/adjacency_list.hpp>
+#include <boost/graph/depth_first_search.hpp>
+#include <boost/graph/topological_sort.hpp>
+#include <fmt/format.h>
+#include <initializer_list>
+#include <iterator>
+#include <limits>
+#include <type_traits>
+#include <utility>
+
+namespace duet {
+namespace {
+
+// Largest integer below which every integer is a double: counts stay exact wherever they are averaged or
+// divided.
+constexpr std::int64_t max_count = std::int64_t{1} << 53;
+// Bounds kernels, strides, paddings and dilations so that dilation·(kernel − 1) and H + 2·padding cannot
+// overflow.
+constexpr std::int64_t max_window = std::numeric_limits<std::int32_t>::max();
+
+template <class... Visitors>
+struct Overloaded : Visitors... {
+  using Visitors::operator()...;
+};
+template <class... Visitors>
+Overloaded(Visitors...) -> Overloaded<Visitors...>;
+
+/// Product of positive factors, or nothing where it exceeds max_count.
+template <class Factors>
+std::optional<std::int64_t> product(const Factors& factors) {
+  std::int64_t result = 1;
+  for (const std::int64_t factor : factors) {
+    if (factor > max_count / result) return std::nullopt;
+    result *= factor;
+  }
+  return result;
+}
+
+struct Arity {
+  std::size_t least;
+  std::size_t most;
+};
+
+template <class... Operators>
+bool is_any_of(const Operator& op) {
+  return (std::holds_alternative<Operators>(op) || ...);
+}
+
+Arity arity_of(const Operator& op) {
+  constexpr std::size_t any = std::numeric_limits<std::size_t>::max();
+  if (is_any_of<Input, Zeros>(op)) return {0, 0};
+  if (is_any_of<MatMul>(op)) return {2, 2};
+  if (is_any_of<Add, Multiply>(op)) return {2, any};
+  if (is_any_of<Concat>(op)) return {1, any};
+  return {1, 1};
+}
+
+/// The window of a convolution or a pooling along H and W.
+struct Window {
+  std::int64_t kernel_h, kernel_w;
+  std::int64_t stride_h, stride_w;
+  std::int64_t padding_h, padding_w;
+  std::int64_t dilation_h, dilation_w;
+};
+
+/// One node in its network: checks it, infers its shape and counts what it holds and does.
+class Inference {
+ public:
+  Inference(std::span<const Node> nodes, std::string_view name, const Operator& op,
+            std::span<const NodeId> inputs)
+      : nodes_(nodes), name_(name), op_(op), inputs_(inputs) {}
+
+  [[noreturn]] void fail(const std::string& reason) const {
+    throw NetworkError(fmt::format("node '{}' ({}): {}", name_, name_of(op_), reason));
+  }
+
+  Shape shape() const {
+    const auto [least, most] = arity_of(op_);
+    if (inputs_.size() < least || inputs_.size() > most) {
+      fail(fmt::format(
+          "takes {}{} input{}, got {}", least == most ? "" : "at least ", least, least == 1 ? "" : "s",
+          inputs_.empty() ? "none" : std::to_string(inputs_.size()) + ": " + input_shapes(", ")));
+    }
+    Shape result = std::visit([this](const auto& op) { return infer(op); }, op_);
+    if (!product(result)) fail(fmt::format("output {} has more than 2^53 elements", to_string(result)));
+    return result;
+  }
+
+  std::int64_t parameters() const {
+    return std::visit(
+        Overloaded{
+            [this](const Convolution& op) {
+              return weights({op.out_channels, input()[1] / op.groups, op.kernel_h, op.kernel_w}, op.bias);
+            },
+            [this](const Linear& op) {
+              return weights({op.out_features, input().back()}, op.bias);
+            },
+            [this](const BatchNormalization&) {
+              return weights({2, input()[1]}, false);
+            },
+            [this](const LayerNormalization&) {
+              return weights({2, input().back()}, false);
+            },
+            [](const auto&) { return std::int64_t{0}; }},
+        op_);
+  }
+
+  std::int64_t macs(const Shape& output) const {
+    return std::visit(
+        Overloaded{[&](const Convolution& op) {
+                     return multiply_accumulates(output, {input()[1] / op.groups, op.kernel_h, op.kernel_w});
+                   },
+                   [&](const Linear&) { return multiply_accumulates(output, {input().back()}); },
+                   [&](const MatMul&) { return multiply_accumulates(output, {input().back()}); },
+                   [](const auto&) { return std::int64_t{0}; }},
+        op_);
+  }
+
+ private:
+  const Shape& input(std::size_t i = 0) const { return nodes_[inputs_[i]].shape; }
+
+  /// "(1, 2), (3, 4) and (5, 6)" with `last` = " and ".
+  std::string input_shapes(std::string_view last = " and ") const {
+    std::string text;
+    for (std::size_t i = 0; i < inputs_.size(); ++i) {
+      if (i > 0) text += i + 1 < inputs_.size() ? ", " : last;
+      text += to_string(input(i));
+    }
+    return text;
+  }
+
+  void require_range(std::string_view attribute, std::int64_t value, std::int64_t least,
+                     std::int64_t most) const {
+    if (value < least || value > most) {
+      fail(fmt::format("{} is {}, must be in [{}, {}] for input {}", attribute, value, least, most,
+                       input_shapes()));
+    }
+  }
+
+  void require_rank(std::size_t least) const {
+    for (std::size_t i = 0; i < inputs_.size(); ++i) {
+      if (input(i).size() < least) {
+        fail(fmt::format("needs inputs of at least {} dimensions, got {}", least, input_shapes()));
+      }
+    }
+  }
+
+  void require_image() const {
+    if (input().size() != 4) fail(fmt::format("needs an (N, C, H, W) input, got {}", input_shapes()));
+  }
+
+  /// Index of an axis that may count from the end.
+  std::size_t axis_index(std::int64_t axis) const {
+    const auto rank = static_cast<std::int64_t>(input().size());
+    if (axis < -rank || axis >= rank) {
+      fail(fmt::format("axis {} is outside [{}, {}] of input {}", axis, -rank, rank - 1, to_string(input())));
+    }
+    return static_cast<std::size_t>(axis < 0 ? axis + rank : axis);
+  }
+
+  Shape constant(const Shape& shape) const {
+    if (shape.empty()) fail("shape () lacks the batch dimension");
+    if (std::any_of(shape.begin(), shape.end(), [](std::int64_t extent) { return extent < 1; })) {
+      fail(fmt::format("shape {} has an extent below 1", to_string(shape)));
+    }
+    return shape;
+  }
+
+  /// Slides a window, its attributes within bounds, over an (N, C, H, W) input.
+  Shape slide(const Window& window, std::int64_t channels) const {
+    const std::int64_t rest_h =
+        input()[2] + 2 * window.padding_h - window.dilation_h * (window.kernel_h - 1) - 1;
+    const std::int64_t rest_w =
+        input()[3] + 2 * window.padding_w - window.dilation_w * (window.kernel_w - 1) - 1;
+    if (rest_h < 0 || rest_w < 0) {
+      fail(fmt::format("a {}x{} kernel with dilation {}x{} does not fit input {} with padding {}x{}",
+                       window.kernel_h, window.kernel_w, window.dilation_h, window.dilation_w,
+                       to_string(input()), window.padding_h, window.padding_w));
+    }
+    return {input()[0], channels, rest_h / window.stride_h + 1, rest_w / window.stride_w + 1};
+  }
+
+  /// NumPy's rule: aligned at the last dimension, equal or 1. Nothing where two extents clash.
+  static std::optional<Shape> broadcast(Shape a, Shape b) {
+    if (a.size() < b.size()) std::swap(a, b);
+    for (std::size_t i = 1; i <= b.size(); ++i) {
+      std::int64_t& extent = a[a.size() - i];
+      const std::int64_t other = b[b.size() - i];
+      if (extent != other && extent != 1 && other != 1) return std::nullopt;
+      extent = std::max(extent, other);
+    }
+    return a;
+  }
+
+  Shape broadcast_inputs() const {
+    Shape result = input();
+    for (std::size_t i = 1; i < inputs_.size(); ++i) {
+      std::optional<Shape> both = broadcast(std::move(result), input(i));
+      if (!both) fail(fmt::format("inputs {} cannot be broadcast", input_shapes()));
+      result = *std::move(both);
+    }
+    return result;
+  }
+
+  Shape infer(const Input& op) const { return constant(op.shape); }
+  Shape infer(const Zeros& op) const { return constant(op.shape); }
+
+  Shape infer(const Convolution& op) const {
+    require_image();
+    require_range("out_channels", op.out_channels, 1, max_count);
+    require_range("groups", op.groups, 1, max_count);
+    if (input()[1] % op.groups != 0 || op.out_channels % op.groups != 0) {
+      fail(fmt::format("{} groups do not divide the {} channels of input {} and {} output channels",
+                       op.groups, input()[1], to_string(input()), op.out_channels));
+    }
+    require_range("kernel_h", op.kernel_h, 1, max_window);
+    require_range("kernel_w", op.kernel_w, 1, max_window);
+    require_range("stride_h", op.stride_h, 1, max_window);
+    require_range("stride_w", op.stride_w, 1, max_window);
+    require_range("padding_h", op.padding_h, 0, max_window);
+    require_range("padding_w", op.padding_w, 0, max_window);
+    require_range("dilation_h", op.dilation_h, 1, max_window);
+    require_range("dilation_w", op.dilation_w, 1, max_window);
+    const Window window{op.kernel_h,  op.kernel_w,  op.stride_h,   op.stride_w,
+                        op.padding_h, op.padding_w, op.dilation_h, op.dilation_w};
+    return slide(window, op.out_channels);
+  }
+
+  Shape infer(const Linear& op) const {
+    require_rank(2);
+    require_range("out_features", op.out_features, 1, max_count);
+    Shape result = input();
+    result.back() = op.out_features;
+    return result;
+  }
+
+  Shape infer(const MatMul& op) const {
+    require_rank(2);
+    const Shape& a = input(0);
+    const Shape& b = input(1);
+    std::int64_t inner = b[b.size() - 2];
+    std::int64_t columns = b[b.size() - 1];
+    if (op.transpose_b) std::swap(inner, columns);
+    if (a.back() != inner) {
+      fail(fmt::format("inputs {}{} disagree on the inner dimension: {} against {}", input_shapes(),
+                       op.transpose_b ? " (transposed)" : "", a.back(), inner));
+    }
+    std::optional<Shape> result = broadcast(Shape(a.begin(), a.end() - 2), Shape(b.begin(), b.end() - 2));
+    if (!result) fail(fmt::format("leading dimensions of inputs {} cannot be broadcast", input_shapes()));
+    result->push_back(a[a.size() - 2]);
+    result->push_back(columns);
+    return *result;
+  }
+
+  Shape infer(const Pool& op) const {
+    require_image();
+    require_range("kernel", op.kernel, 1, max_window);
+    require_range("stride", op.stride, 1, max_window);
+    // More padding would let a window see nothing but padding.
+    require_range("padding", op.padding, 0, op.kernel / 2);
+    return slide({op.kernel, op.kernel, op.stride, op.stride, op.padding, op.padding, 1, 1}, input()[1]);
+  }
+
+  Shape infer(const GlobalPool&) const {
+    require_image();
+    return {input()[0], input()[1], 1, 1};
+  }
+
+  Shape infer(const Add&) const { return broadcast_inputs(); }
+  Shape infer(const Multiply&) const { return broadcast_inputs(); }
+
+  Shape infer(const Concat& op) const {
+    const std::size_t axis = axis_index(op.axis);
+    Shape result = input();
+    for (std::size_t i = 1; i < inputs_.size(); ++i) {
+      Shape other = input(i);
+      const bool same_rank = other.size() == result.size();
+      const std::int64_t extent = same_rank ? std::exchange(other[axis], result[axis]) : 0;
+      if (!same_rank || other != result) {
+        fail(fmt::format("inputs {} differ outside axis {}", input_shapes(), op.axis));
+      }
+      // Each extent is at most 2^53, so the sum cannot overflow before it is refused.
+      result[axis] += extent;
+      if (!product(result)) fail(fmt::format("output {} has more than 2^53 elements", to_string(result)));
+    }
+    return result;
+  }
+
+  Shape infer(const Activation&) const { return input(); }
+
+  Shape infer(const BatchNormalization&) const {
+    require_rank(2);
+    return input();
+  }
+
+  Shape infer(const LayerNormalization&) const {
+    require_rank(2);
+    return input();
+  }
+
+  Shape infer(const Softmax& op) const {
+    axis_index(op.axis);
+    return input();
+  }
+
+  Shape infer(const Flatten&) const {
+    std::int64_t features = 1;
+    for (std::size_t i = 1; i < input().size(); ++i) features *= input()[i];
+    return {input()[0], features};
+  }
+
+  Shape infer(const Identity&) const { return input(); }
+
+  /// Elements of a weight tensor, and of a bias as long as its first dimension.
+  std::int64_t weights(std::initializer_list<std::int64_t> extents, bool bias) const {
+    const std::optional<std::int64_t> count = product(extents);
+    const std::int64_t biases = bias ? *extents.begin() : 0;
+    if (!count || *count > max_count - biases) {
+      fail(fmt::format("has more than 2^53 parameters on input {}", to_string(input())));
+    }
+    return *count + biases;
+  }
+
+  /// One per output element and element of the reduced extents.
+  std::int64_t multiply_accumulates(const Shape& output, std::initializer_list<std::int64_t> reduced) const {
+    Shape extents = output;
+    extents.insert(extents.end(), reduced);
+    const std::optional<std::int64_t> count = product(extents);
+    if (!count) fail(fmt::format("needs more than 2^53 multiply-accumulates on inputs {}", input_shapes()));
+    return *count;
+  }
+
+  std::span<const Node> nodes_;
+  std::string_view name_;
+  const Operator& op_;
+  std::span<const NodeId> inputs_;
+};
+
+// Structured bindings stop compiling when an operator gets a field that is not hashed.
+class AttributeHasher {
+ public:
+  explicit AttributeHasher(Hasher& hasher) : hasher_(hasher) {}
+
+  void operator()(const Input& op) const { hash_shape(op.shape); }
+  void operator()(const Zeros& op) const { hash_shape(op.shape); }
+  void operator()(const Convolution& op) const {
+    const auto& [out_channels, kernel_h, kernel_w, stride_h, stride_w, padding_h, padding_w, dilation_h,
+                 dilation_w, groups, bias] = op;
+    hash(out_channels, kernel_h, kernel_w, stride_h, stride_w, padding_h, padding_w, dilation_h, dilation_w,
+         groups, bias);
+  }
+  void operator()(const Linear& op) const {
+    const auto& [out_features, bias] = op;
+    hash(out_features, bias);
+  }
+  void operator()(const MatMul& op) const {
+    const auto& [transpose_b] = op;
+    hash(transpose_b);
+  }
+  void operator()(const Pool& op) const {
+    const auto& [kind, kernel, stride, padding, count_include_pad] = op;
+    hash(kind, kernel, stride, padding, count_include_pad);
+  }
+  void operator()(const Concat& op) const {
+    const auto& [axis] = op;
+    hash(axis);
+  }
+  void operator()(const Activation& op) const {
+    const auto& [kind] = op;
+    hash(kind);
+  }
+  void operator()(const Softmax& op) const {
+    const auto& [axis] = op;
+    hash(axis);
+  }
+  template <class Plain>
+  void operator()(const Plain&) const {
+    static_assert(std::is_empty_v<Plain>, "the operator's attributes are not hashed");
+  }
+
+ private:
+  template <class... Values>
+  void hash(Values... values) const {
+    static_assert(((std::is_integral_v<Values> || std::is_enum_v<Values>)&&...), "would lose its fraction");
+    (hasher_.add(static_cast<std::int64_t>(values)), ...);
+  }
+  void hash_shape(const Shape& shape) const {
+    hasher_.add(static_cast<std::uint64_t>(shape.size()));
+    for (const std::int64_t extent : shape) hasher_.add(extent);
+  }
+
+  Hasher& hasher_;
+};
+
+using Graph = boost::adjacency_list<boost::vecS, boost::vecS, boost::directedS>;
+
+/// Edges lead from a node to its inputs, in their order.
+Graph dependencies(std::span<const Node> nodes) {
+  Graph graph(nodes.size());
+  for (NodeId id = 0; id < nodes.size(); ++id) {
+    for (const NodeId input : nodes[id].inputs) boost::add_edge(id, input, graph);
+  }
+  return graph;
+}
+
+/// Adds up a count over all nodes; like every node's own, the sum stays within 2^53.
+template <class CountOfNode>
+std::int64_t total(std::size_t nodes, std::string_view what, CountOfNode count_of) {
+  std::int64_t sum = 0;
+  for (NodeId id = 0; id < nodes; ++id) {
+    const std::int64_t count = count_of(id);
+    if (count > max_count - sum) throw NetworkError(fmt::format("the network has more than 2^53 {}", what));
+    sum += count;
+  }
+  return sum;
+}
+
+}  // namespace
+
+std::string to_string(const Shape& shape) {
+  return fmt::format("({})", fmt::join(shape, ", "));
+}
+
+std::string_view name_of(const Operator& op) {
+  using Name = std::string_view;
+  return std::visit(
+      Overloaded{
+          [](const Input&) -> Name { return "input"; }, [](const Zeros&) -> Name { return "zeros"; },
+          [](const Convolution&) -> Name { return "convolution"; },
+          [](const Linear&) -> Name { return "linear"; }, [](const MatMul&) -> Name { return "matmul"; },
+          [](const Pool&) -> Name { return "pool"; }, [](const GlobalPool&) -> Name { return "global_pool"; },
+          [](const Add&) -> Name { return "add"; }, [](const Multiply&) -> Name { return "multiply"; },
+          [](const Concat&) -> Name { return "concat"; },
+          [](const Activation&) -> Name { return "activation"; },
+          [](const BatchNormalization&) -> Name { return "batch_normalization"; },
+          [](const LayerNormalization&) -> Name { return "layer_normalization"; },
+          [](const Softmax&) -> Name { return "softmax"; }, [](const Flatten&) -> Name { return "flatten"; },
+          [](const Identity&) -> Name { return "identity"; }},
+      op);
+}
+
+NodeId Network::add(std::string name, Operator op, std::vector<NodeId> inputs) {
+  const Inference inference(nodes_, name, op, inputs);
+  if (name.empty()) inference.fail("a node needs a name");
+  if (const std::optional<NodeId> taken = find(name)) {
+    inference.fail(fmt::format("the name is taken by node {} ({})", *taken, name_of(nodes_[*taken].op)));
+  }
+  for (const NodeId input : inputs) {
+    if (input >= nodes_.size()) {
+      inference.fail(fmt::format("input {} does not exist; there are {} nodes so far", input, nodes_.size()));
+    }
+  }
+  Shape shape = inference.shape();
+  // Counts that are too large are refused here, so that counting a node of a network never fails.
+  inference.parameters();
+  inference.macs(shape);
+  nodes_.push_back({std::move(name), std::move(op), std::move(inputs), std::move(shape)});
+  return nodes_.size() - 1;
+}
+
+std::optional<NodeId> Network::find(std::string_view name) const {
+  const auto found =
+      std::find_if(nodes_.begin(), nodes_.end(), [name](const Node& node) { return node.name == name; });
+  if (found == nodes_.end()) return std::nullopt;
+  return static_cast<NodeId>(found - nodes_.begin());
+}
+
+void Network::set_output(NodeId node) {
+  if (node >= nodes_.size()) {
+    throw NetworkError(fmt::format("output {} does not exist; there are {} nodes", node, nodes_.size()));
+  }
+  output_ = node;
+}
+
+NodeId Network::output() const {
+  if (nodes_.empty()) throw NetworkError("the network is empty: it has no output");
+  return output_.value_or(nodes_.size() - 1);
+}
+
+std::vector<NodeId> Network::topological_order() const {
+  // Depth-first from the first node on, along edges to the inputs: a node is written after all its inputs,
+  // and, as these stand before it, in order of insertion.
+  std::vector<NodeId> order;
+  order.reserve(nodes_.size());
+  const Graph graph = dependencies(nodes_);
+  boost::topological_sort(graph, std::back_inserter(order));
+  return order;
+}
+
+Network Network::pruned() const {
+  if (nodes_.empty()) return {};
+  const Graph graph = dependencies(nodes_);
+  std::vector<boost::default_color_type> color(nodes_.size(), boost::white_color);
+  boost::depth_first_visit(graph, output(), boost::default_dfs_visitor(),
+                           boost::make_iterator_property_map(color.begin(), get(boost::vertex_index, graph)));
+  Network result;
+  std::vector<NodeId> new_id(nodes_.size());
+  for (NodeId id = 0; id < nodes_.size(); ++id) {
+    if (color[id] == boost::white_color && !std::holds_alternative<Input>(nodes_[id].op)) continue;
+    Node node = nodes_[id];
+    for (NodeId& input : node.inputs) input = new_id[input];
+    new_id[id] = result.nodes_.size();
+    result.nodes_.push_back(std::move(node));
+  }
+  result.output_ = new_id[output()];
+  return result;
+}
+
+std::int64_t Network::parameters(NodeId id) const {
+  const Node& at = node(id);
+  return Inference(nodes_, at.name, at.op, at.inputs).parameters();
+}
+
+std::int64_t Network::macs(NodeId id) const {
+  const Node& at = node(id);
+  return Inference(nodes_, at.name, at.op, at.inputs).macs(at.shape);
+}
+
+std::int64_t Network::parameters() const {
+  return total(nodes_.size(), "parameters", [this](NodeId id) { return parameters(id); });
+}
+
+std::int64_t Network::macs() const {
+  return total(nodes_.size(), "multiply-accumulates", [this](NodeId id) { return macs(id); });
+}
+
+Fingerprint Network::fingerprint() const {
+  Hasher hasher;
+  hasher.add(std::string_view("duet.network"));
+  hasher.add(static_cast<std::uint64_t>(nodes_.size()));
+  for (const Node& node : nodes_) {
+    hasher.add(name_of(node.op));
+    std::visit(AttributeHasher(hasher), node.op);
+    hasher.add(static_cast<std::uint64_t>(node.inputs.size()));
+    for (const NodeId input : node.inputs) hasher.add(static_cast<std::uint64_t>(input));
+  }
+  if (!nodes_.empty()) hasher.add(static_cast<std::uint64_t>(output()));
+  return hasher.finish();
+}
+
+bool Network::operator==(const Network& other) const {
+  // An output that was left to be the last node equals one that was set to it.
+  return nodes_ == other.nodes_ && (nodes_.empty() || output() == other.output());
+}
+
+}  // namespace duet

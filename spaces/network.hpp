@@ -1,0 +1,211 @@
+#pragma once
+/// Neural networks as directed acyclic graphs of typed operators, with shape inference and exact counts.
+///
+/// A Network is a regular value. Nodes are added in a topological order (inputs before users), and every
+/// node's output shape is inferred, and checked, as it is added. Shapes include the batch and follow ONNX:
+/// (N, C, H, W) for images, (N, F) for features, (N, T, F) for sequences. Numbers of elements, parameters and
+/// multiply-accumulates stay within 2^53, so they are exact as doubles too.
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "core/fingerprint.hpp"
+
+namespace duet {
+
+using Shape = std::vector<std::int64_t>;
+
+/// "(1, 16, 28, 28)".
+std::string to_string(const Shape& shape);
+
+/// A graph that makes no sense. `what()` names the node, its operator and the shapes:
+/// "node 'stage1.block2.add' (add): inputs (1, 16, 28, 28) and (1, 32, 14, 14) cannot be broadcast".
+class NetworkError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// Operators. Their fields carry the usual names of the attributes; extents are in elements.
+
+/// A value that the user feeds: a batch of images, sequences, ….
+struct Input {
+  Shape shape;
+  bool operator==(const Input&) const = default;
+};
+
+/// All-zero tensor of a given shape: what remains of a node that nothing reaches.
+struct Zeros {
+  Shape shape;
+  bool operator==(const Zeros&) const = default;
+};
+
+/// Two-dimensional cross-correlation of an (N, C, H, W) input with symmetric zero padding. `groups` divides
+/// input and output channels; groups == input channels is a depthwise convolution. The kernel must fit the
+/// padded input. Output side = floor((H + 2·padding − dilation·(kernel − 1) − 1) / stride) + 1
+/// (Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016, relationship 15).
+struct Convolution {
+  std::int64_t out_channels = 1;
+  std::int64_t kernel_h = 1, kernel_w = 1;
+  std::int64_t stride_h = 1, stride_w = 1;
+  std::int64_t padding_h = 0, padding_w = 0;
+  std::int64_t dilation_h = 1, dilation_w = 1;
+  std::int64_t groups = 1;
+  bool bias = false;
+  bool operator==(const Convolution&) const = default;
+};
+
+/// y = x·Wᵀ + b over the last dimension: (N, …, F) → (N, …, out_features).
+struct Linear {
+  std::int64_t out_features = 1;
+  bool bias = true;
+  bool operator==(const Linear&) const = default;
+};
+
+/// Batched product of two activations over their last two dimensions, (…, M, K) × (…, K, N) → (…, M, N);
+/// leading dimensions broadcast as in NumPy. With `transpose_b` the second input is (…, N, K).
+struct MatMul {
+  bool transpose_b = false;
+  bool operator==(const MatMul&) const = default;
+};
+
+/// Square window over an (N, C, H, W) input, each channel by itself; symmetric padding of at most half the
+/// kernel. Output side = floor((H + 2·padding − kernel) / stride) + 1.
+struct Pool {
+  enum class Kind { max, average };  ///< fingerprints hold the position: append only
+  Kind kind = Kind::max;
+  std::int64_t kernel = 2, stride = 2, padding = 0;
+  bool count_include_pad = false;  ///< average only: whether padding counts in the divisor
+  bool operator==(const Pool&) const = default;
+};
+
+/// Average over H and W: (N, C, H, W) → (N, C, 1, 1).
+struct GlobalPool {
+  bool operator==(const GlobalPool&) const = default;
+};
+
+/// Sum of two or more inputs, with NumPy broadcasting.
+struct Add {
+  bool operator==(const Add&) const = default;
+};
+
+/// Elementwise product of two or more inputs, with NumPy broadcasting.
+struct Multiply {
+  bool operator==(const Multiply&) const = default;
+};
+
+/// Joins one or more inputs along `axis`, negative from the end; all other dimensions are equal.
+struct Concat {
+  std::int64_t axis = 1;
+  bool operator==(const Concat&) const = default;
+};
+
+/// Elementwise nonlinearity.
+struct Activation {
+  /// Fingerprints hold the position: append only.
+  enum class Kind { relu, relu6, sigmoid, tanh, hard_swish, silu, gelu };
+  Kind kind = Kind::relu;
+  bool operator==(const Activation&) const = default;
+};
+
+/// Per-channel normalisation of axis 1 with learned scale and shift (2·C parameters).
+struct BatchNormalization {
+  bool operator==(const BatchNormalization&) const = default;
+};
+
+/// Normalisation over the last dimension with learned scale and shift (2·F parameters).
+struct LayerNormalization {
+  bool operator==(const LayerNormalization&) const = default;
+};
+
+/// Along `axis`, negative from the end.
+struct Softmax {
+  std::int64_t axis = -1;
+  bool operator==(const Softmax&) const = default;
+};
+
+/// (N, …) → (N, product of the rest).
+struct Flatten {
+  bool operator==(const Flatten&) const = default;
+};
+
+/// Its input, unchanged: a skip connection.
+struct Identity {
+  bool operator==(const Identity&) const = default;
+};
+
+using Operator =
+    std::variant<Input, Zeros, Convolution, Linear, MatMul, Pool, GlobalPool, Add, Multiply, Concat,
+                 Activation, BatchNormalization, LayerNormalization, Softmax, Flatten, Identity>;
+
+/// The operator's snake_case name: "convolution", "batch_normalization", ….
+std::string_view name_of(const Operator& op);
+
+using NodeId = std::size_t;
+
+struct Node {
+  std::string name;  ///< unique in the network, a dotted path: "stage1.block2.conv"
+  Operator op;
+  std::vector<NodeId> inputs;  ///< in the operator's order, each smaller than this node's own id
+  Shape shape;                 ///< of the output, inferred
+  bool operator==(const Node&) const = default;
+};
+
+/// Safe to read from several threads at once; adding needs exclusive access.
+class Network {
+ public:
+  /// Adds a node, infers its shape and returns its id: the number of nodes before it.
+  /// \throws NetworkError for an empty or duplicate name, an unknown input, a wrong number of inputs, an
+  /// attribute out of range, shapes that do not fit, or a count above 2^53. The network is unchanged then.
+  NodeId add(std::string name, Operator op, std::vector<NodeId> inputs = {});
+
+  /// Marks the node whose value is the network's result; the last node added unless told otherwise.
+  /// \throws NetworkError where there is no such node.
+  void set_output(NodeId node);
+  /// \throws NetworkError for an empty network.
+  NodeId output() const;
+
+  std::span<const Node> nodes() const { return nodes_; }
+  /// \throws std::out_of_range where there is no such node; so do the counts below.
+  const Node& node(NodeId id) const { return nodes_.at(id); }
+  /// The node of that name. Linear in the number of nodes.
+  std::optional<NodeId> find(std::string_view name) const;
+
+  /// Every node after all its inputs; ties in order of insertion.
+  std::vector<NodeId> topological_order() const;
+
+  /// The network without the nodes from which no path leads to the output. Inputs always stay; names and
+  /// order are kept. Zeros are not folded: what they feed still counts as contributing.
+  Network pruned() const;
+
+  /// Trainable parameters of a node: weights and biases, normalisation scale and shift.
+  std::int64_t parameters(NodeId id) const;
+  /// Multiply-accumulate operations of a node for the whole batch; padding counts, biases do not:
+  /// convolution N·out_channels·H_out·W_out·(C_in / groups)·kernel_h·kernel_w; linear N·…·F·out_features;
+  /// matmul batch·M·K·N; 0 for the rest.
+  std::int64_t macs(NodeId id) const;
+  /// Of all nodes, whether they contribute to the output or not (see `pruned`). \throws NetworkError above
+  /// 2^53.
+  std::int64_t parameters() const;
+  /// Of all nodes, whether they contribute to the output or not (see `pruned`). \throws NetworkError above
+  /// 2^53.
+  std::int64_t macs() const;
+
+  /// Of structure and attributes, not of names: equal for networks that compute the same nodes in the same
+  /// order.
+  Fingerprint fingerprint() const;
+
+  /// Same nodes, names included, in the same order, and the same output.
+  bool operator==(const Network& other) const;
+
+ private:
+  std::vector<Node> nodes_;
+  std::optional<NodeId> output_;
+};
+
+}  // namespace duet

@@ -1,0 +1,254 @@
+#include "tests/contracts/strategy_contract.hpp"
+
+#include <functional>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <utility>
+
+namespace duet::contracts {
+namespace {
+
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+Catalog<StrategyPlugin> builtin_catalog() {
+  Catalog<StrategyPlugin> catalog("strategy");
+  add_builtin_strategies(catalog);
+  return catalog;
+}
+
+std::vector<std::string> check_names() {
+  std::vector<std::string> names;
+  for (const StrategyCheck& check : strategy_checks()) names.push_back(check.name);
+  return names;
+}
+
+std::vector<std::string> run_check(const std::string& name, const StrategyPlugin& plugin) {
+  for (const StrategyCheck& check : strategy_checks()) {
+    if (check.name == name) return check.run(plugin);
+  }
+  throw std::out_of_range("no check is named '" + name + "'");
+}
+
+// --- Every strategy of the catalog ---
+
+class BuiltinStrategy : public ::testing::TestWithParam<std::tuple<std::string, std::string>> {};
+
+TEST_P(BuiltinStrategy, KeepsTheContract) {
+  const auto& [strategy, check] = GetParam();
+  EXPECT_THAT(run_check(check, builtin_catalog().at(strategy)), IsEmpty());
+}
+
+INSTANTIATE_TEST_SUITE_P(Catalog, BuiltinStrategy,
+                         ::testing::Combine(::testing::ValuesIn(builtin_catalog().names()),
+                                            ::testing::ValuesIn(check_names())),
+                         [](const auto& instance) {
+                           return std::get<0>(instance.param) + "_" + std::get<1>(instance.param);
+                         });
+
+class LearningStrategy : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(LearningStrategy, BeatsSampling) {
+  if (GetParam() == "random") GTEST_SKIP() << "does not claim to learn";
+  EXPECT_THAT(check_beats_sampling(builtin_catalog().at(GetParam())), IsEmpty());
+}
+
+INSTANTIATE_TEST_SUITE_P(Catalog, LearningStrategy, ::testing::ValuesIn(builtin_catalog().names()),
+                         [](const auto& instance) { return instance.param; });
+
+// --- The checks find what they are for: strategies that are wrong on purpose ---
+
+/// A strategy made of two functions.
+class Custom : public Strategy {
+ public:
+  using Ask = std::function<std::vector<Proposal>(std::uint64_t, std::size_t, std::span<const PendingTrial>)>;
+  using Tell = std::function<void(std::span<const FinishedTrial>)>;
+  Custom(Ask ask, Tell tell) : ask_(std::move(ask)), tell_(std::move(tell)) {}
+
+  std::vector<Proposal> ask(std::uint64_t first, std::size_t count,
+                            std::span<const PendingTrial> pending) override {
+    return ask_(first, count, pending);
+  }
+  void tell(std::span<const FinishedTrial> finished) override {
+    if (tell_) tell_(finished);
+  }
+
+ private:
+  Ask ask_;
+  Tell tell_;
+};
+
+StrategyPlugin custom(std::function<std::unique_ptr<Strategy>(const Problem&)> create) {
+  return {.name = "custom",
+          .summary = "Does something.",
+          .source = "This test",
+          .options = {},
+          .capabilities = {.max_objectives = 9, .constraints = true},
+          .create = [create = std::move(create)](const Problem& problem, const Options&) {
+            return create(problem);
+          }};
+}
+
+/// Proposes samples drawn by `draw`.
+StrategyPlugin sampling(std::function<Candidate(const Problem&, std::uint64_t number)> draw) {
+  return custom([draw](const Problem& problem) {
+    return std::make_unique<Custom>(
+        [draw, problem](std::uint64_t first, std::size_t count, std::span<const PendingTrial>) {
+          std::vector<Proposal> proposals;
+          for (std::uint64_t number = first; number < first + count; ++number) {
+            proposals.push_back({draw(problem, number)});
+          }
+          return proposals;
+        },
+        nullptr);
+  });
+}
+
+TEST(StrategyContract, HoldsForPlainSampling) {
+  const StrategyPlugin plugin = sampling([](const Problem& problem, std::uint64_t number) {
+    Random random = problem.random(number);
+    return problem.space->sample(random);
+  });
+  expect_strategy_contract(plugin);
+}
+
+TEST(StrategyContract, FindsCandidatesThatViolateHardConstraints) {
+  const StrategyPlugin plugin = sampling([](const Problem& problem, std::uint64_t number) {
+    Random random = problem.random(number);
+    return problem.space->sample_any(random);
+  });
+  EXPECT_THAT(run_check("makes_valid_proposals", plugin), Contains(HasSubstr("is not a valid candidate")));
+}
+
+TEST(StrategyContract, FindsMoreProposalsThanAskedFor) {
+  const StrategyPlugin plugin = custom([](const Problem& problem) {
+    return std::make_unique<Custom>(
+        [problem](std::uint64_t first, std::size_t, std::span<const PendingTrial>) {
+          Random random = problem.random(first);
+          return std::vector<Proposal>(10, Proposal{problem.space->sample(random)});
+        },
+        nullptr);
+  });
+  EXPECT_THAT(run_check("makes_valid_proposals", plugin),
+              Contains(HasSubstr("asked for 1 proposals, it makes 10")));
+}
+
+TEST(StrategyContract, FindsParentsFromTheFuture) {
+  const StrategyPlugin plugin = custom([](const Problem& problem) {
+    return std::make_unique<Custom>(
+        [problem](std::uint64_t first, std::size_t, std::span<const PendingTrial>) {
+          Random random = problem.random(first);
+          return std::vector<Proposal>{{problem.space->sample(random), {first}}};
+        },
+        nullptr);
+  });
+  EXPECT_THAT(run_check("makes_valid_proposals", plugin),
+              Contains(HasSubstr("trial 1 names trial 1 as a parent")));
+}
+
+TEST(StrategyContract, FindsStateSharedBetweenInstances) {
+  const auto draws = std::make_shared<std::uint64_t>(0);
+  const StrategyPlugin plugin = sampling([draws](const Problem& problem, std::uint64_t) {
+    Random random = problem.random((*draws)++);
+    return problem.space->sample(random);
+  });
+  EXPECT_THAT(run_check("repeats_itself_for_the_same_seed", plugin),
+              Contains(HasSubstr("the same seed twice: trial")));
+  EXPECT_THAT(run_check("can_be_resumed_by_replay", plugin),
+              Contains(HasSubstr("a run and its resumption: trial")));
+}
+
+TEST(StrategyContract, FindsDependenceOnHowCallsAreCut) {
+  // One stream of random numbers per call instead of one per trial.
+  const StrategyPlugin plugin = custom([](const Problem& problem) {
+    return std::make_unique<Custom>(
+        [problem](std::uint64_t first, std::size_t count, std::span<const PendingTrial>) {
+          Random random = problem.random(first);
+          std::vector<Proposal> proposals;
+          while (proposals.size() < count) proposals.push_back({problem.space->sample(random)});
+          return proposals;
+        },
+        nullptr);
+  });
+  EXPECT_THAT(run_check("repeats_itself_for_the_same_seed", plugin), IsEmpty());
+  EXPECT_THAT(run_check("does_not_depend_on_how_calls_are_cut", plugin),
+              Contains(HasSubstr("many trials per call and one trial per call: trial")));
+}
+
+TEST(StrategyContract, FindsBarriersThatFailuresCloseForEver) {
+  // Generations of ten that wait for ten successes.
+  const StrategyPlugin plugin = custom([](const Problem& problem) {
+    const auto successes = std::make_shared<std::uint64_t>(0);
+    const auto proposed = std::make_shared<std::uint64_t>(0);
+    return std::make_unique<Custom>(
+        [=](std::uint64_t first, std::size_t count, std::span<const PendingTrial>) {
+          std::vector<Proposal> proposals;
+          for (std::uint64_t number = first; number < first + count; ++number) {
+            if (*proposed >= 10 && *successes < 10) break;
+            if (*proposed >= 10) *proposed = *successes = 0;
+            Random random = problem.random(number);
+            proposals.push_back({problem.space->sample(random)});
+            ++*proposed;
+          }
+          return proposals;
+        },
+        [=](std::span<const FinishedTrial> finished) {
+          for (const FinishedTrial& trial : finished) *successes += trial.ok() ? 1 : 0;
+        });
+  });
+  EXPECT_THAT(run_check("survives_failures", plugin), Contains(HasSubstr("it gives up after")));
+}
+
+TEST(StrategyContract, FindsAFinishThatIsTakenBack) {
+  const StrategyPlugin plugin = custom([](const Problem& problem) {
+    const auto calls = std::make_shared<int>(0);
+    return std::make_unique<Custom>(
+        [=](std::uint64_t first, std::size_t, std::span<const PendingTrial>) {
+          std::vector<Proposal> proposals;
+          if (++*calls % 3 == 0) return proposals;
+          Random random = problem.random(first);
+          proposals.push_back({problem.space->sample(random)});
+          return proposals;
+        },
+        nullptr);
+  });
+  EXPECT_THAT(run_check("makes_valid_proposals", plugin),
+              Contains(HasSubstr("with nothing pending, it goes on")));
+}
+
+TEST(StrategyContract, FindsExceptions) {
+  const StrategyPlugin plugin = custom([](const Problem& problem) {
+    return std::make_unique<Custom>(
+        [problem](std::uint64_t first, std::size_t, std::span<const PendingTrial>) {
+          Random random = problem.random(first);
+          return std::vector<Proposal>{{problem.space->sample(random)}};
+        },
+        [](std::span<const FinishedTrial> finished) {
+          for (const FinishedTrial& trial : finished) {
+            if (!trial.ok()) throw std::runtime_error("no objectives");
+          }
+        });
+  });
+  EXPECT_THAT(run_check("survives_failures", plugin), Contains(HasSubstr("it throws: no objectives")));
+}
+
+TEST(StrategyContract, FindsAnOptionWithoutASentence) {
+  StrategyPlugin plugin = custom([](const Problem&) { return nullptr; });
+  plugin.options = {{.name = "population", .fallback = "10", .sentence = ""}};
+  EXPECT_THAT(run_check("describes_itself", plugin), Contains(HasSubstr("option 'population'")));
+  EXPECT_THAT(run_check("makes_valid_proposals", plugin), Contains(HasSubstr("create returns nothing")));
+}
+
+TEST(StrategyContract, FindsAStrategyThatDoesNotLearn) {
+  // Varies the one design that it began with.
+  const StrategyPlugin plugin = sampling([](const Problem& problem, std::uint64_t number) {
+    Random beginning = problem.random(1);
+    Random random = problem.random(number);
+    return problem.space->mutate_one(problem.space->sample(beginning), random);
+  });
+  EXPECT_THAT(check_beats_sampling(plugin), Contains(HasSubstr("is worse than")));
+}
+
+}  // namespace
+}  // namespace duet::contracts
