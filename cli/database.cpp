@@ -81,28 +81,52 @@ std::string metric_text(const Metric& metric, double value) {
 
 namespace {
 
-// "network: stages=2 depth=1 …; accelerator: rows=16 …"
+std::string value_in_words(const Parameter& parameter, double code) {
+  if (parameter.kind == Parameter::Kind::choice || parameter.unit == "1") return format_code(parameter, code);
+  return human(parameter.kind == Parameter::Kind::ordinal ? parameter.values[static_cast<std::size_t>(code)] : code,
+               parameter.unit);
+}
+
+/// Writes parameter `i` and moves on: "depth=2", and with what belongs to the option chosen behind it:
+/// "operator=convolution(kernel=5)". Names begin after the first `skip` characters of the path.
+void append_in_words(const ExperimentRecord& record, const Candidate& candidate, std::size_t& i, std::size_t skip,
+                     std::string& text) {
+  const Parameter& parameter = record.parameters[i];
+  const std::string value = value_in_words(parameter, candidate[i]);
+  text += parameter.path.substr(skip) + "=" + value;
+  ++i;
+  if (parameter.kind != Parameter::Kind::choice) return;
+  const std::string below = parameter.path + "." + value + ".";
+  std::string inner;
+  while (i < record.parameters.size() && record.parameters[i].path.starts_with(below)) {
+    if (!candidate.has(i)) {
+      ++i;
+      continue;
+    }
+    if (!inner.empty()) inner += ", ";
+    append_in_words(record, candidate, i, below.size(), inner);
+  }
+  if (!inner.empty()) text += "(" + inner + ")";
+}
+
+/// One line per part: "network: stages=2 stage1.depth=1 …".
 std::string design_in_words(const ExperimentRecord& record, const Candidate& candidate) {
   std::string text;
   std::string part;
-  for (std::size_t i = 0; i < record.parameters.size(); ++i) {
-    if (!candidate.has(i)) continue;
-    const Parameter& parameter = record.parameters[i];
-    const auto dot = parameter.path.find('.');
-    const std::string head = dot == std::string::npos ? "" : parameter.path.substr(0, dot);
-    if (head != part) {
-      text += (text.empty() ? "      " : "\n      ") + head + ":";
-      part = head;
-    } else if (text.empty()) {
-      text = "     ";
+  for (std::size_t i = 0; i < record.parameters.size();) {
+    if (!candidate.has(i)) {
+      ++i;
+      continue;
     }
-    const std::string value = parameter.kind == Parameter::Kind::choice || parameter.unit == "1"
-                                  ? format_code(parameter, candidate[i])
-                                  : human(parameter.kind == Parameter::Kind::ordinal
-                                              ? parameter.values[static_cast<std::size_t>(candidate[i])]
-                                              : candidate[i],
-                                          parameter.unit);
-    text += fmt::format(" {}={}", dot == std::string::npos ? parameter.path : parameter.path.substr(dot + 1), value);
+    const std::string& path = record.parameters[i].path;
+    const auto dot = path.find('.');
+    const std::string head = path.substr(0, dot == std::string::npos ? 0 : dot);
+    if (text.empty() || head != part) {
+      text += fmt::format("{}      {}:", text.empty() ? "" : "\n", head);
+      part = head;
+    }
+    text += " ";
+    append_in_words(record, candidate, i, head.empty() ? 0 : head.size() + 1, text);
   }
   return text;
 }

@@ -1,5 +1,7 @@
 #include "experiments/sqlite.hpp"
 
+#include <sqlite3.h>
+
 #include <fmt/format.h>
 #include <utility>
 
@@ -168,6 +170,18 @@ void Statement::run() {
 void Statement::reset() {
   sqlite3_reset(handle_);
 }
+
+int Statement::type(int column) const { return sqlite3_column_type(handle_, column); }
+
+bool Statement::is_null(int column) const { return type(column) == SQLITE_NULL; }
+
+bool Statement::is_number(int column) const {
+  return type(column) == SQLITE_INTEGER || type(column) == SQLITE_FLOAT;
+}
+
+std::int64_t Statement::integer(int column) const { return sqlite3_column_int64(handle_, column); }
+
+double Statement::real(int column) const { return sqlite3_column_double(handle_, column); }
 
 std::string Statement::text(int column) const {
   const void* data = sqlite3_column_blob(handle_, column);

@@ -6,11 +6,13 @@
 #include <filesystem>
 #include <functional>
 #include <span>
-#include <sqlite3.h>
 #include <string>
 #include <string_view>
 
 #include "core/errors.hpp"
+
+struct sqlite3;
+struct sqlite3_stmt;
 
 namespace duet::sqlite {
 
@@ -86,11 +88,11 @@ class Statement {
   void run();
   void reset();
 
-  bool is_null(int column) const { return type(column) == SQLITE_NULL; }
-  bool is_number(int column) const { return type(column) == SQLITE_INTEGER || type(column) == SQLITE_FLOAT; }
-  int type(int column) const { return sqlite3_column_type(handle_, column); }
-  std::int64_t integer(int column) const { return sqlite3_column_int64(handle_, column); }
-  double real(int column) const { return sqlite3_column_double(handle_, column); }
+  bool is_null(int column) const;
+  bool is_number(int column) const;
+  int type(int column) const;
+  std::int64_t integer(int column) const;
+  double real(int column) const;
   /// Bytes of text or blob; empty if null.
   std::string text(int column) const;
   sqlite3_stmt* handle() const { return handle_; }

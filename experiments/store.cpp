@@ -1,5 +1,6 @@
 #include "experiments/store.hpp"
 
+#include <sqlite3.h>
 #include <algorithm>
 #include <bit>
 #include <cerrno>
@@ -427,11 +428,11 @@ void create_views(Connection& connection, const ExperimentRecord& experiment) {
     std::string sql = fmt::format("CREATE VIEW {} AS SELECT number",
                                   sqlite::identifier(experiment.name + Layout::suffix(part)));
     if (part == 0) {
-      sql += ", CASE status";
+      sql += ", CASE WHEN duplicate_of IS NOT NULL THEN 'duplicate' ELSE CASE status";
       for (const Status status : {Status::ok, Status::failed, Status::timed_out, Status::invalid}) {
         sql += fmt::format(" WHEN {} THEN '{}'", static_cast<int>(status), duet::to_string(status));
       }
-      sql += " END AS status, reason";
+      sql += " END END AS status, reason";
     }
     // Parameters before metrics, as people read a row: what was tried, what came out.
     for (const bool metrics : {false, true}) {
@@ -599,7 +600,7 @@ class TrialReader {
     trial.duration_s = first.real(8);
 
     trial.candidate = Candidate(layout_.parameters());
-    const bool ok = trial.status == Status::ok;
+    const bool ok = trial.status == Status::ok && !trial.duplicate_of;
     if (ok) trial.values.resize(layout_.metrics());
     for (std::size_t part = 0; part < statements_.size(); ++part) {
       const Statement& statement = statements_[part];
@@ -612,7 +613,7 @@ class TrialReader {
           if (ok && !(number && std::isfinite(statement.real(column)))) {
             return fmt::format("it is ok but has no value of '{}'", name);
           }
-          if (!ok && type != SQLITE_NULL) return fmt::format("it is not ok but has a value of '{}'", name);
+          if (!ok && type != SQLITE_NULL) return fmt::format("it is not an original that is ok but has a value of '{}'", name);
           if (ok) trial.values[i] = statement.real(column);
         } else if (number) {
           trial.candidate.set(i - layout_.metrics(), statement.real(column));
@@ -1043,7 +1044,12 @@ struct Store::Implementation {
       refuse(fmt::format("it has {} parameters, the experiment {}", trial.candidate.size(),
                          layout.parameters()));
     }
-    const std::size_t expected = trial.status == Status::ok ? layout.metrics() : 0;
+    if (trial.duplicate_of && (*trial.duplicate_of == 0 || *trial.duplicate_of >= trial.number)) {
+      refuse("the original of a duplicate must be earlier");
+    }
+    // A duplicate points at the trial that has the values.
+    const bool valued = trial.status == Status::ok && !trial.duplicate_of;
+    const std::size_t expected = valued ? layout.metrics() : 0;
     if (trial.values.size() != expected) {
       refuse(fmt::format("it has {} values of metrics instead of {}", trial.values.size(), expected));
     }
@@ -1052,9 +1058,6 @@ struct Store::Implementation {
         refuse(fmt::format("'{}' is not finite", appender.metric_names[i]));
     }
     if (!(trial.violation >= 0)) refuse("its violation is not a number from 0");
-    if (trial.duplicate_of && (*trial.duplicate_of == 0 || *trial.duplicate_of >= trial.number)) {
-      refuse("the original of a duplicate must be earlier");
-    }
   }
 
   void bind_trial(Appender& appender, const TrialRecord& trial, std::size_t part,

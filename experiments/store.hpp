@@ -56,7 +56,7 @@ struct TrialRecord {
   Candidate candidate;
   Status status = Status::ok;
   std::string reason;
-  std::vector<double> values;  ///< one per metric of the experiment; empty unless ok
+  std::vector<double> values;  ///< one per metric of the experiment; empty unless an ok original
   double violation = 0;        ///< of the constraints on metrics, ≥ 0
   std::optional<std::uint64_t> duplicate_of;
   std::vector<std::uint64_t> parents;

@@ -340,7 +340,7 @@ TEST(SpaceTree, DescribesItself) {
   space.add_derived({"net.size", "1", "Width squared.", [](const Candidate& c) { return c[0] * c[0]; }});
   space.add_constraint(Expression::parse("net.size <= 9", space.symbols()));
   const std::string text = space.describe();
-  EXPECT_THAT(text, HasSubstr("net.op.kernel"));
+  EXPECT_THAT(text, HasSubstr("net.op.conv.kernel"));
   EXPECT_THAT(text, HasSubstr("ordinal [1, 3, 5]; if net.op = conv\n"));
   EXPECT_THAT(text, HasSubstr("choice [relu, gelu]; if stages >= 2\n"));
   EXPECT_THAT(text, HasSubstr("ordinal [1024, 2048, 4096] B  # Scratchpad.\n"));
@@ -598,7 +598,7 @@ TEST(SpaceConstraints, ASentenceSaysWhatIsViolated) {
   Space space({integer("rows", 1, 64), integer("columns", 1, 64),
                choice("op", {{"a", {integer("k", 1, 9)}}, {"b", {}}})});
   space.add_constraint(Expression::parse("rows * columns <= 1024", space.symbols()));
-  space.add_constraint(Expression::parse("op.k < rows", space.symbols()));
+  space.add_constraint(Expression::parse("op.a.k < rows", space.symbols()));
   Candidate candidate(space.size());
   candidate.set(0, 64);
   candidate.set(1, 32);
@@ -606,17 +606,17 @@ TEST(SpaceConstraints, ASentenceSaysWhatIsViolated) {
   EXPECT_EQ(space.why_invalid(candidate), "violates rows (64) * columns (32) <= 1024");
   candidate.set(1, 16);
   EXPECT_EQ(space.why_invalid(candidate),
-            std::nullopt);  // op.k is inactive, so its constraint does not apply
+            std::nullopt);  // op.a.k is inactive, so its constraint does not apply
   candidate.set(2, 0);
-  EXPECT_THAT(space.why_invalid(candidate).value(), HasSubstr("'op.k' is active but not set"));
+  EXPECT_THAT(space.why_invalid(candidate).value(), HasSubstr("'op.a.k' is active but not set"));
   candidate.set(3, 64);
-  EXPECT_THAT(space.why_invalid(candidate).value(), HasSubstr("'op.k' has a value outside integer 1..9"));
+  EXPECT_THAT(space.why_invalid(candidate).value(), HasSubstr("'op.a.k' has a value outside integer 1..9"));
   candidate.set(3, 1.5);
-  EXPECT_THAT(space.why_invalid(candidate).value(), HasSubstr("'op.k' has a value outside"));
+  EXPECT_THAT(space.why_invalid(candidate).value(), HasSubstr("'op.a.k' has a value outside"));
   candidate.set(3, 2);
   EXPECT_EQ(space.why_invalid(candidate), std::nullopt);
   candidate.set(2, 1);
-  EXPECT_THAT(space.why_invalid(candidate).value(), HasSubstr("'op.k' is set but not active"));
+  EXPECT_THAT(space.why_invalid(candidate).value(), HasSubstr("'op.a.k' is set but not active"));
   EXPECT_THAT(space.why_invalid(Candidate(2)).value(),
               HasSubstr("the candidate has 2 parameters, the space 4"));
 }
@@ -637,7 +637,7 @@ TEST(SpaceConstraints, UnsatisfiableOnesAreNamed) {
 TEST(SpaceConstraints, DerivedQuantitiesMayBuildOnOneAnother) {
   Space space({integer("x", 0, 9), choice("op", {{"a", {ordinal("k", {2, 4})}}, {"b", {}}})});
   space.add_derived("double_x", "1", Config::parse("2 * x", "derived"));
-  space.add_derived("area", "1", Config::parse("double_x * op.k", "derived"));
+  space.add_derived("area", "1", Config::parse("double_x * op.a.k", "derived"));
   space.add_constraint(Config::parse("area <= 40", "constraint"));
   const Space moved = std::move(space);
   Candidate candidate(moved.size());
@@ -823,7 +823,7 @@ TEST(SpaceWith, TakesFromTheDonorWhatBecomesActive) {
   donor.set(3, 43);
   donor.set(4, 8);
   const Candidate grown = space.with(bare, 0, 0, random, &donor);
-  EXPECT_EQ(space.describe(grown), "op=a op.k=42 op.c=x op.c.m=43 z=7");
+  EXPECT_EQ(space.describe(grown), "op=a op.a.k=42 op.a.c=x op.a.c.x.m=43 z=7");
   EXPECT_EQ(space.with(grown, 0, 1, random), bare);
   EXPECT_EQ(space.with(grown, 3, 5, random)[3], 5);
   std::set<double> drawn;
@@ -894,10 +894,10 @@ TEST(SpaceText, CandidatesSurviveBeingWritten) {
 TEST(SpaceText, NestedAndDottedKeysAndUnits) {
   const Space space(example());
   const Candidate candidate = space.read_candidate(Config::parse(
-      "net: {width: 2, op: conv}\nnet.op.kernel: 5\nstages: 1\nstage1: {rate: 25%, act: gelu}\nsram: 2KiB\n",
+      "net: {width: 2, op: conv}\nnet.op.conv.kernel: 5\nstages: 1\nstage1: {rate: 25%, act: gelu}\nsram: 2KiB\n",
       "c"));
   EXPECT_EQ(space.describe(candidate),
-            "net.width=2 net.op=conv net.op.kernel=5 stages=1 stage1.rate=0.25 "
+            "net.width=2 net.op=conv net.op.conv.kernel=5 stages=1 stage1.rate=0.25 "
             "stage1.act=gelu sram=2048");
   // What is not given comes from the base.
   const Candidate changed = space.read_candidate(Config::parse("{net.width: 3}", "c"), &candidate);
@@ -929,11 +929,11 @@ TEST(SpaceText, ErrorsPointAtTheValue) {
   EXPECT_THAT(refusal_of("{net: {width: 2, op: skyp}, " + rest), HasSubstr("did you mean 'skip'?"));
   EXPECT_THAT(refusal_of("{net: {width: 2, op: skip}, net.width: 3, " + rest),
               HasSubstr("'net.width' is given twice"));
-  EXPECT_THAT(refusal_of("{net: {width: 2, op: skip}, net.op.kernel: 3, " + rest),
-              HasSubstr("'net.op.kernel' is not active here: it depends on 'net.op', which is skip"));
+  EXPECT_THAT(refusal_of("{net: {width: 2, op: skip}, net.op.conv.kernel: 3, " + rest),
+              HasSubstr("'net.op.conv.kernel' is not active here: it depends on 'net.op', which is skip"));
   EXPECT_THAT(refusal_of("{net: {width: 2, op: conv}, " + rest),
-              HasSubstr("no value for net.op.kernel (ordinal [1, 3, 5])"));
-  EXPECT_THAT(refusal_of("{net: {width: 2, op: conv}, net.op.kernel: 2, " + rest),
+              HasSubstr("no value for net.op.conv.kernel (ordinal [1, 3, 5])"));
+  EXPECT_THAT(refusal_of("{net: {width: 2, op: conv}, net.op.conv.kernel: 2, " + rest),
               HasSubstr("ordinal [1, 3, 5]"));
   EXPECT_THAT(refusal_of("{net: {width: 4, op: skip}, " + rest),
               HasSubstr("the design violates net.width (4) != 4"));
@@ -988,7 +988,7 @@ TEST(SpaceEncoding, Columns) {
                                          "c"));
   EXPECT_EQ(space.encode(candidate), (std::vector<double>{1.0 / 3,        //
                                                           0, 1,           // net.op
-                                                          0, 0,           // net.op.kernel
+                                                          0, 0,           // net.op.conv.kernel
                                                           0.5,            // stages
                                                           1, 0.25, 1, 0,  // stage1
                                                           1, 1, 0, 1,     // stage2

@@ -32,7 +32,6 @@ struct Exported : ::testing::Test {
     candidate.set(2, 0.1);
     append(2, candidate, Status::ok, "", {0.1, 3.0}, {});
     append(1, candidate, Status::failed, "said \"no\", twice\nand again", {}, {});
-    candidate.clear(2);
     append(3, candidate, Status::ok, "same design as trial 2", {}, 2);
   }
   void append(std::uint64_t number, const Candidate& candidate, Status status, const std::string& reason,
@@ -57,7 +56,7 @@ TEST_F(Exported, CsvHasOneLinePerTrialInNumberOrderWithShortestNumbers) {
             "number,status,reason,duplicate_of,parents,op,size,x,cost\n"
             "1,failed,\"said \"\"no\"\", twice\nand again\",,1,pool,2048,0.1,\n"
             "2,ok,,,1,pool,2048,0.1,0.1\n"
-            "3,duplicate,same design as trial 2,2,1,pool,2048,,\n");
+            "3,duplicate,same design as trial 2,2,1,pool,2048,0.1,\n");
 }
 
 TEST_F(Exported, OnlyTheReproducibleFormLeavesOutWhatWasMeasured) {

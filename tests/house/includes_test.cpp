@@ -44,7 +44,7 @@ const std::vector<ThirdParty>& third_parties() {
       {std::regex("sqlite3.h"), {"experiments"}, true},
       {std::regex("(torch|ATen|c10)/.*"), {"estimators"}, true},
       {std::regex("zlib.h"), {"estimators"}, true},
-      {std::regex("nlohmann/.*"), {"estimators", "experiments", "cli"}, true},
+      {std::regex("nlohmann/.*"), {"estimators", "experiments", "cli"}, false},
       {std::regex("CLI/.*"), {"cli"}, false},
       {std::regex("fmt/.*"), {"core", "spaces", "hw_models", "estimators", "search", "experiments", "cli"}, false},
   };

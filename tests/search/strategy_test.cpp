@@ -53,7 +53,7 @@ TEST_F(WhyUnsuitable, ConditionalParameters) {
   plugin_.capabilities.conditional = false;
   EXPECT_EQ(
       why_unsuitable(plugin_, problem_),
-      "strategy 'example' does not handle conditional parameters such as 'op.kernel', which exists for some "
+      "strategy 'example' does not handle conditional parameters such as 'op.conv.kernel', which exists for some "
       "values of 'op' only");
 }
 

@@ -29,7 +29,7 @@ tuning:
 TEST(Parameters, CompilesTheUsersTree) {
   const DesignSpace space = read_space(tree);
   EXPECT_EQ(space.space().paths(),
-            (std::vector<std::string>{"tuning.optimizer", "tuning.optimizer.momentum", "tuning.learning_rate",
+            (std::vector<std::string>{"tuning.optimizer", "tuning.optimizer.sgd.momentum", "tuning.learning_rate",
                                       "tuning.batch", "tuning.layers", "tuning.layer1.units",
                                       "tuning.layer2.units", "tuning.layer3.units", "tuning.buffer"}));
   EXPECT_FALSE(space.has_network());
@@ -58,7 +58,7 @@ TEST(Parameters, ValuesAreLabels) {
       space,
       "tuning: {optimizer: adam, learning_rate: 0.01, batch: 32, layers: 1, layer1.units: 8, buffer: 64KiB}");
   EXPECT_EQ(space.label(candidate, "tuning.optimizer"), "adam");
-  EXPECT_EQ(space.label(candidate, "tuning.optimizer.momentum"), "");
+  EXPECT_EQ(space.label(candidate, "tuning.optimizer.sgd.momentum"), "");
   EXPECT_EQ(space.label(candidate, "tuning.learning_rate"), "0.01");
   EXPECT_EQ(space.label(candidate, "tuning.buffer"), "65536");
 }

@@ -63,7 +63,7 @@ TEST(SystolicArraySpace, AssignmentsTakeUnits) {
                                                        .dram_bandwidth_bytes_per_s = 4e9}));
   EXPECT_EQ(quantity(space, candidate, "accelerator.pe_count"), 192);
   EXPECT_EQ(quantity(space, candidate, "accelerator.sram_bytes"), 16384 + 32768 + 8000);
-  EXPECT_EQ(space.label(candidate, "accelerator.clock"), "2e+08");
+  EXPECT_EQ(space.label(candidate, "accelerator.clock"), "200000000");
 }
 
 TEST(SystolicArraySpace, EveryCandidateIsAnArrayOfItsOwn) {
