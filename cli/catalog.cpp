@@ -39,8 +39,8 @@ template <class Plugin>
 bool describe_plugin(const Catalog<Plugin>& catalog, const std::string& name) {
   const Plugin* plugin = catalog.find(name);
   if (plugin == nullptr) return false;
-  fmt::print("{} ({})\n  {}\n  Source: {}\n\nOptions:\n{}", plugin->name, catalog.kind(), plugin->summary,
-             plugin->source, plugin->options.empty() ? "  none\n" : describe(std::span(plugin->options)));
+  fmt::print("{} ({})\n  {}\n{}\nOptions:\n{}", plugin->name, catalog.kind(), plugin->summary,
+             plugin->source.empty() ? "" : "  Source: " + plugin->source + "\n", plugin->options.empty() ? "  none\n" : describe(std::span(plugin->options)));
   return true;
 }
 

@@ -16,7 +16,7 @@ namespace duet::cli {
 enum ExitCode { ok = 0, internal_error = 1, user_error = 2, store_error = 3, interrupted = 130 };
 
 struct Context {
-  Registry registry = builtin_registry();
+  Registry registry = builtin_registry();  ///< with the plug-ins of --plugin
   int exit_code = ok;
 };
 
@@ -25,6 +25,12 @@ void add_catalog(CLI::App& app, Context& context);   // list, describe, validate
 void add_evaluate(CLI::App& app, Context& context);  // evaluate
 void add_results(CLI::App& app, Context& context);   // trials, best, pareto, export, query
 void add_finalize(CLI::App& app, Context& context);  // finalize
+
+/// For options that count something: a whole number from 1.
+class AtLeastOne : public CLI::Validator {
+ public:
+  AtLeastOne();
+};
 
 /// Which database and which experiment in it: every command that reads results takes these two.
 struct Selection {

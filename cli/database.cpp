@@ -98,7 +98,8 @@ void append_in_words(const ExperimentRecord& record, const Candidate& candidate,
   if (parameter.kind != Parameter::Kind::choice) return;
   const std::string below = parameter.path + "." + value + ".";
   std::string inner;
-  while (i < record.parameters.size() && record.parameters[i].path.starts_with(below)) {
+  // What belongs to other options stands there too, inactive.
+  while (i < record.parameters.size() && record.parameters[i].path.starts_with(parameter.path + ".")) {
     if (!candidate.has(i)) {
       ++i;
       continue;

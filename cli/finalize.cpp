@@ -105,7 +105,7 @@ void add_finalize(CLI::App& app, Context& context) {
   auto arguments = std::make_shared<Arguments>();
   add_selection(*command, arguments->selection);
   command->add_option("TRIAL", arguments->trial, "Number of the trial")->required();
-  command->add_option("--epochs", arguments->epochs, "Epochs")->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--epochs", arguments->epochs, "Epochs")->check(AtLeastOne())->capture_default_str();
   command->add_option("--train-images", arguments->train_images, "Training images (0: all there are)")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();

@@ -1,9 +1,13 @@
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
 #include <exception>
 
 #include <fmt/format.h>
 
 #include "cli/commands.hpp"
 #include "core/errors.hpp"
+#include "experiments/plugin.hpp"
 #include "experiments/provenance.hpp"
 
 namespace {
@@ -35,6 +39,13 @@ int main(int argc, char** argv) {
                  "duet"};
     app.set_version_flag("--version", "duet " + code_version());
     app.require_subcommand(1);
+    app.fallthrough();
+    std::vector<std::string> plugins;
+    app.add_option("--plugin", plugins, "Shared object with more strategies, estimators or spaces; may be repeated")
+        ->allow_extra_args(false);
+    app.parse_complete_callback([&] {
+      for (const std::string& plugin : plugins) load_plugin(plugin, context.registry);
+    });
     add_run(app, context);
     add_catalog(app, context);
     add_evaluate(app, context);
@@ -44,6 +55,9 @@ int main(int argc, char** argv) {
       app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
       return report(error, app, arguments);
+    }
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+      throw ConfigError(fmt::format("standard output cannot be written: {}", std::strerror(errno)));
     }
     return context.exit_code;
   } catch (const ConfigError& error) {

@@ -98,6 +98,7 @@ std::string Progress::line() const {
 }
 
 void Progress::show(bool last) {
+  shown_told_ = told_;
   std::string text = line();
   if (!terminal_) {
     fmt::print(stream_, "{}\n", text);
@@ -114,6 +115,8 @@ void Progress::warn(const std::string& sentence) {
   fmt::print(stream_, "{}warning: {}\n", terminal_ ? "\r\033[K" : "", sentence);
 }
 
-void Progress::finish() { show(true); }
+void Progress::finish() {
+  if (terminal_ || told_ != shown_told_ || told_ == 0) show(true);  // no line twice in a log
+}
 
 }  // namespace duet::cli

@@ -30,7 +30,7 @@ class Progress {
   bool terminal_;
   Clock::time_point start_ = Clock::now();
   Clock::time_point shown_{};
-  std::uint64_t told_ = 0, originals_ = 0, replayed_ = 0, failed_ = 0, infeasible_ = 0;
+  std::uint64_t told_ = 0, shown_told_ = 0, originals_ = 0, replayed_ = 0, failed_ = 0, infeasible_ = 0;
   std::uint64_t replayed_originals_ = 0;
   std::string last_reason_;
   bool warned_of_failures_ = false;

@@ -1,5 +1,8 @@
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
+#include <filesystem>
 #include <fstream>
 
 #include <fmt/format.h>
@@ -221,10 +224,15 @@ void export_trials(const ExportArguments& arguments) {
     std::fwrite(text.data(), 1, text.size(), stdout);
     return;
   }
+  std::error_code absent;
+  if (std::filesystem::equivalent(arguments.output, open.store.path(), absent)) {
+    throw ConfigError(arguments.output + " is the database itself; choose another output");
+  }
+  errno = 0;
   std::ofstream stream(arguments.output, std::ios::binary);
   stream << text;
   stream.close();
-  if (!stream) throw ConfigError(arguments.output + ": cannot be written");
+  if (!stream) throw ConfigError(fmt::format("{} cannot be written: {}", arguments.output, std::strerror(errno)));
 }
 
 struct QueryArguments {
@@ -272,10 +280,12 @@ void add_results(CLI::App& app, Context& /*context*/) {
     auto arguments = std::make_shared<TrialsArguments>();
     arguments->limit = 50;
     add_selection(*command, arguments->selection);
-    command->add_option("NUMBER", arguments->number, "One trial, with all its values");
+    command->add_option("NUMBER", arguments->number, "One trial, with all its values")->check(AtLeastOne());
     command->add_option("--status", arguments->status, "ok, failed, timed_out, invalid or duplicate")
         ->check(CLI::IsMember({"ok", "failed", "timed_out", "invalid", "duplicate"}));
-    command->add_option("-n,--limit", arguments->limit, "Show the last N (0: all)")->capture_default_str();
+    command->add_option("-n,--limit", arguments->limit, "Show the last N (0: all)")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
     command->add_flag("--json", arguments->json, "As JSON");
     command->callback([arguments] { show_trials(*arguments); });
   }
@@ -284,7 +294,7 @@ void add_results(CLI::App& app, Context& /*context*/) {
     auto arguments = std::make_shared<BestArguments>();
     add_selection(*command, arguments->selection);
     command->add_option("-m,--metric", arguments->metric, "By this metric (default: each objective)");
-    command->add_option("-n,--count", arguments->count, "How many")->capture_default_str();
+    command->add_option("-n,--count", arguments->count, "How many")->check(AtLeastOne())->capture_default_str();
     command->add_flag("--json", arguments->json, "As JSON");
     command->callback([arguments] { show_best(*arguments); });
   }

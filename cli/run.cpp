@@ -41,6 +41,7 @@ class SignalWatcher {
 struct RunArguments {
   std::string file;
   std::size_t workers = std::max(1U, std::thread::hardware_concurrency());
+  bool workers_given = false;
   Overrides overrides;
   bool quiet = false;
 };
@@ -48,19 +49,22 @@ struct RunArguments {
 void execute(const RunArguments& arguments, Context& context) {
   const SignalWatcher signals;
   Specification specification = load_specification(arguments.file, context.registry, arguments.overrides);
+  // Who did not ask for a number of workers is not told that some would idle.
+  const std::size_t workers =
+      arguments.workers_given ? arguments.workers : std::min(arguments.workers, specification.window);
   Store store(specification.output, Store::Mode::write);
   Progress progress(specification, stderr);
   if (!arguments.quiet) {
     fmt::print(stderr, "{}: {} on {} parameters, {} workers, window {}; results in {}\n", specification.name,
-               specification.strategy->name, specification.space->space().size(), arguments.workers,
+               specification.strategy->name, specification.space->space().size(), workers,
                specification.window, specification.output.string());
   }
-  if (arguments.workers > specification.window) {
+  if (workers > specification.window) {
     progress.warn(fmt::format("window {} keeps at most {} of {} workers busy", specification.window,
-                              specification.window, arguments.workers));
+                              specification.window, workers));
   }
   RunOptions options;
-  options.workers = arguments.workers;
+  options.workers = workers;
   options.stop = signals.token();
   if (!arguments.quiet) {
     options.on_trial = [&](const TrialRecord& trial, bool replayed) { progress.on_trial(trial, replayed); };
@@ -89,16 +93,18 @@ void add_run(CLI::App& app, Context& context) {
   auto* command = app.add_subcommand("run", "Run an experiment file, or resume it where it stopped");
   auto arguments = std::make_shared<RunArguments>();
   command->add_option("FILE", arguments->file, "Experiment file (YAML)")->required();
-  command->add_option("-j,--jobs", arguments->workers, "Trials scored at the same time (the rows do not depend on it)")
-      ->check(CLI::Range(1, 1024))
-      ->capture_default_str();
+  auto* jobs = command->add_option("-j,--jobs", arguments->workers, "Trials scored at the same time (the rows do not depend on it)");
+  jobs->check(CLI::Range(1, 1024))->capture_default_str();
   command->add_option("-o,--output", arguments->overrides.output, "Database, in place of the file's `output`");
   command->add_option("--name", arguments->overrides.name, "Name of the experiment, in place of the file's");
   command->add_option("--seed", arguments->overrides.seed, "In place of the file's `seed`");
   command->add_option("--trials", arguments->overrides.trials, "In place of the file's `budget.trials`")
-      ->check(CLI::PositiveNumber);
+      ->check(AtLeastOne());
   command->add_flag("-q,--quiet", arguments->quiet, "Only warnings and errors");
-  command->callback([arguments, &context] { execute(*arguments, context); });
+  command->callback([arguments, jobs, &context] {
+    arguments->workers_given = jobs->count() > 0;
+    execute(*arguments, context);
+  });
 }
 
 }  // namespace duet::cli

@@ -45,6 +45,15 @@ std::string TextTable::text() const {
   return out;
 }
 
+AtLeastOne::AtLeastOne() {
+  name_ = "POSITIVE";
+  func_ = [](const std::string& text) {
+    const bool whole = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+    if (whole && text.find_first_not_of('0') != std::string::npos) return std::string();
+    return fmt::format("must be a whole number from 1, not '{}'", text);
+  };
+}
+
 std::string json_text(const std::string& text) {
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }

@@ -41,6 +41,15 @@ function(duet_library name)
   target_precompile_headers(duet_${name} PRIVATE ${PROJECT_SOURCE_DIR}/cmake/precompiled.hpp)
 endfunction()
 
+# duet_install(targets core spaces …): for authors of plug-ins: libraries and headers; cmake/duetConfig.cmake.in finds them.
+function(duet_install export)
+  foreach(name ${ARGN})
+    set_target_properties(duet_${name} PROPERTIES EXPORT_NAME ${name})
+    install(TARGETS duet_${name} EXPORT ${export} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  endforeach()
+  install(EXPORT ${export} NAMESPACE duet:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/duet)
+endfunction()
+
 # duet_test(core SOURCES a_test.cpp … LIBRARIES target…)  →  one GoogleTest program per folder
 function(duet_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES" ${ARGN})

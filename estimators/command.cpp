@@ -88,16 +88,7 @@ class Command final : public Estimator {
   }
 
   std::vector<Evaluation> estimate(std::span<const Design> designs, std::stop_token stop) const override {
-    std::vector<Evaluation> results;
-    results.reserve(designs.size());
-    for (const Design& design : designs) {
-      try {
-        results.push_back(run(request(design), stop));
-      } catch (const std::exception& error) {
-        results.push_back(Evaluation::failure(error.what()));
-      }
-    }
-    return results;
+    return estimate_each(designs, [&](const Design& design) { return run(request(design), stop); });
   }
 
  private:

@@ -48,6 +48,20 @@ Evaluation ask(const Estimator& estimator, const Design& design, std::stop_token
 
 }  // namespace
 
+std::vector<Evaluation> estimate_each(std::span<const Design> designs,
+                                      const std::function<Evaluation(const Design&)>& score) {
+  std::vector<Evaluation> results;
+  results.reserve(designs.size());
+  for (const Design& design : designs) {
+    try {
+      results.push_back(score(design));
+    } catch (const std::exception& error) {
+      results.push_back(Evaluation::failure(error.what()));
+    }
+  }
+  return results;
+}
+
 void Estimator::observe(const Design&, const Evaluation&) {}
 
 Evaluation estimate_checked(const Estimator& estimator, const Design& design, std::stop_token stop) {

@@ -56,6 +56,10 @@ class Estimator {
   virtual void observe(const Design& design, const Evaluation& evaluation);
 };
 
+/// estimate() of an estimator that scores one design at a time: whatever `score` throws becomes a failed Evaluation.
+std::vector<Evaluation> estimate_each(std::span<const Design> designs,
+                                      const std::function<Evaluation(const Design&)>& score);
+
 struct EstimatorPlugin {
   std::string name;      ///< as in YAML
   int version = 1;       ///< to be raised when results change: part of every cache key

@@ -102,16 +102,7 @@ class Table final : public Estimator {
   bool expensive() const override { return false; }
 
   std::vector<Evaluation> estimate(std::span<const Design> designs, std::stop_token) const override {
-    std::vector<Evaluation> results;
-    results.reserve(designs.size());
-    for (const Design& design : designs) {
-      try {
-        results.push_back(look_up(row_key(design)));
-      } catch (const std::exception& error) {
-        results.push_back(Evaluation::failure(error.what()));
-      }
-    }
-    return results;
+    return estimate_each(designs, [&](const Design& design) { return look_up(row_key(design)); });
   }
 
  private:

@@ -240,16 +240,7 @@ class TrainedEstimator final : public Estimator {
   }
 
   std::vector<Evaluation> estimate(std::span<const Design> designs, std::stop_token stop) const override {
-    std::vector<Evaluation> results;
-    results.reserve(designs.size());
-    for (const Design& design : designs) {
-      try {
-        results.push_back(estimate_one(design, stop));
-      } catch (const std::exception& error) {
-        results.push_back(Evaluation::failure(error.what()));
-      }
-    }
-    return results;
+    return estimate_each(designs, [&](const Design& design) { return estimate_one(design, stop); });
   }
 
  private:
