@@ -232,7 +232,9 @@ void export_trials(const ExportArguments& arguments) {
   std::ofstream stream(arguments.output, std::ios::binary);
   stream << text;
   stream.close();
-  if (!stream) throw ConfigError(fmt::format("{} cannot be written: {}", arguments.output, std::strerror(errno)));
+  if (!stream) {
+    throw ConfigError(fmt::format("{} cannot be written: {}", arguments.output, std::strerror(errno)));
+  }
 }
 
 struct QueryArguments {

@@ -93,7 +93,8 @@ void add_run(CLI::App& app, Context& context) {
   auto* command = app.add_subcommand("run", "Run an experiment file, or resume it where it stopped");
   auto arguments = std::make_shared<RunArguments>();
   command->add_option("FILE", arguments->file, "Experiment file (YAML)")->required();
-  auto* jobs = command->add_option("-j,--jobs", arguments->workers, "Trials scored at the same time (the rows do not depend on it)");
+  auto* jobs = command->add_option("-j,--jobs", arguments->workers,
+                                   "Trials scored at the same time (the rows do not depend on it)");
   jobs->check(CLI::Range(1, 1024))->capture_default_str();
   command->add_option("-o,--output", arguments->overrides.output, "Database, in place of the file's `output`");
   command->add_option("--name", arguments->overrides.name, "Name of the experiment, in place of the file's");

@@ -111,7 +111,7 @@ EstimatorPlugin analytical_estimator() {
       .name = "analytical",
       .summary = "Latency, energy and area of the network on the accelerator, in closed form.",
       .source =
-          "Cycles as in SCALE-Sim (Samajdar et al., ISPASS 2020); energy and area: docs/hardware/energy.md",
+          "Cycles as in SCALE-Sim (Samajdar et al., ISPASS 2020); energy and area: docs/hardware/systolic_array.md",
       .options = {},
       .create = [](const Options&, const Environment& environment) -> std::unique_ptr<Estimator> {
         if (!environment.space->has_network()) {

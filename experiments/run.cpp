@@ -392,6 +392,11 @@ RunSummary run(Specification& specification, Store& store, const RunOptions& opt
           "this experiment was begun on another machine or with other libraries: what is stored is replayed exactly, "
           "new trials may differ in their last bits");
     }
+    if (existing->code_version != experiment.code_version && options.on_warning) {
+      options.on_warning(fmt::format("this experiment was begun with duet {}, this is {}: what is stored is replayed, new "
+                                     "trials may differ",
+                                     existing->code_version, experiment.code_version));
+    }
     experiment = *existing;
     store.note(experiment.id, "resumed");
   } else {

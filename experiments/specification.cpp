@@ -16,7 +16,7 @@ const std::vector<std::string> known_keys{"name",        "seed",   "output", "sp
 
 // Names that the database uses itself.
 const std::set<std::string, std::less<>> reserved_names{"experiments", "parameters", "metrics",     "trials",
-                                                        "finals",      "events",     "evaluations", "constraints"};
+                                                        "finals",      "notes",      "evaluations", "options"};
 
 void check_name(const std::string& name, const std::function<void(const std::string&)>& fail) {
   const bool clean = !name.empty() && name.size() <= 100 && std::all_of(name.begin(), name.end(), [](unsigned char c) {

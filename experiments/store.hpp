@@ -117,7 +117,7 @@ class Store {
   std::int64_t create(const ExperimentRecord& experiment);
   /// Removes an experiment with its trials. The file keeps its size; the space is used again.
   void erase(std::int64_t experiment);
-  /// A line of history: "begun", "resumed", "finished: budget spent", "interrupted", with time.
+  /// A line of history: "begun", "resumed", "ended: stopped on request", with time.
   void note(std::int64_t experiment, std::string_view event);
   /// In order, each with its time: "2026-01-31T12:00:00Z begun".
   std::vector<std::string> notes(std::int64_t experiment) const;

@@ -1,11 +1,10 @@
 // What a user reads when something is wrong: each message whole, with its position and exit code.
 
 #include <csignal>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "tests/cli/duet_process.hpp"
 
@@ -15,7 +14,8 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-// --- Experiment files ------------------------------------------------------------------------------------------------
+// --- Experiment files
+// ------------------------------------------------------------------------------------------------
 
 struct BrokenFile {
   std::string name;
@@ -24,7 +24,9 @@ struct BrokenFile {
   std::string message;
 };
 
-std::ostream& operator<<(std::ostream& stream, const BrokenFile& broken) { return stream << broken.name; }
+std::ostream& operator<<(std::ostream& stream, const BrokenFile& broken) {
+  return stream << broken.name;
+}
 
 class BrokenFiles : public ::testing::TestWithParam<BrokenFile> {};
 
@@ -45,43 +47,52 @@ TEST_P(BrokenFiles, AreRefusedWithPositionAndReason) {
 INSTANTIATE_TEST_SUITE_P(
     Tiny, BrokenFiles,
     ::testing::Values(
-        BrokenFile{"unknown_key", "\nbudget:", "\nbudgte:", "FILE:20:1: unknown key 'budgte'; did you mean 'budget'?"},
-        BrokenFile{"unknown_option", "population", "populatoin",
-                   "FILE:19:23: unknown key 'search.populatoin' of strategy nsga2; did you mean 'population'?"},
+        BrokenFile{"unknown_key",
+                   "\nbudget:", "\nbudgte:", "FILE:20:1: unknown key 'budgte'; did you mean 'budget'?"},
+        BrokenFile{
+            "unknown_option", "population", "populatoin",
+            "FILE:19:23: unknown key 'search.populatoin' of strategy nsga2; did you mean 'population'?"},
         BrokenFile{"missing_key", "\nbudget: {trials: 12}", "", "FILE:1:1: missing key 'budget'"},
         BrokenFile{"duplicate_key", "seed: 1\n", "seed: 1\nseed: 2\n",
                    "FILE:3:1: key 'seed' occurs twice; it stands in line 2 already"},
-        BrokenFile{"wrong_type", "seed: 1", "seed: one", "FILE:2:7: 'seed' must be a whole number, not 'one'"},
+        BrokenFile{"wrong_type", "seed: 1", "seed: one",
+                   "FILE:2:7: 'seed' must be a whole number, not 'one'"},
         BrokenFile{"negative", "seed: 1", "seed: -1", "FILE:2:7: 'seed' must be at least 0, not -1"},
-        BrokenFile{"no_trials", "trials: 12", "trials: 0", "FILE:20:18: 'budget.trials' must be at least 1, not 0"},
+        BrokenFile{"no_trials", "trials: 12", "trials: 0",
+                   "FILE:20:18: 'budget.trials' must be at least 1, not 0"},
         BrokenFile{"missing_unit", "2KiB", "2048",
                    "FILE:7:30: 'space.design.parameters.size.ordinal[1]' needs a unit, for example '512KiB'"},
-        BrokenFile{"wrong_unit", "timeout: 60s", "timeout: 60MB",
-                   "FILE:13:14: 'estimators[0].timeout': 'MB' is not a unit of time (ps, ns, us, ms, s, min, h)"},
+        BrokenFile{
+            "wrong_unit", "timeout: 60s", "timeout: 60MB",
+            "FILE:13:14: 'estimators[0].timeout': 'MB' is not a unit of time (ps, ns, us, ms, s, min, h)"},
         BrokenFile{"unit_in_a_name", "energy_j: {unit: nJ", "energy_nj: {unit: nJ",
                    "FILE:16:25: the values of 'energy_nj' will be kept in J: name it 'energy_j'"},
         BrokenFile{"unknown_space", "type: parameters", "type: parameter",
                    "FILE:5:11: unknown space 'parameter'; did you mean 'parameters'?"},
         BrokenFile{"unknown_estimator", "type: command", "type: comand",
                    "FILE:11:11: unknown estimator 'comand'; did you mean 'command'?"},
-        BrokenFile{"unknown_strategy", "nsga2", "nsga3", "FILE:19:16: unknown strategy 'nsga3'; did you mean 'nsga2'?"},
+        BrokenFile{"unknown_strategy", "nsga2", "nsga3",
+                   "FILE:19:16: unknown strategy 'nsga3'; did you mean 'nsga2'?"},
         BrokenFile{"unknown_objective", "[latency_s, energy_j]", "[latency_s, enrgy_j]",
                    "FILE:17:25: no estimator reports a metric 'enrgy_j'; did you mean 'energy_j'?"},
         BrokenFile{"unknown_metric_in_constraint", "latency_s <= 50ms", "latencies <= 50ms",
                    "FILE:18:15: unknown name 'latencies'; did you mean 'latency_s'?"},
         BrokenFile{"unknown_parameter_in_constraint", "space:", "space:\n  constraints: [design.way <= 3]",
                    "FILE:4:17: unknown name 'design.way'; did you mean 'design.ways'?"},
-        BrokenFile{"unknown_option_in_constraint", "space:", "space:\n  constraints: [design.policy == 'lur']",
+        BrokenFile{"unknown_option_in_constraint",
+                   "space:", "space:\n  constraints: [design.policy == 'lur']",
                    "FILE:4:34: 'lur' is not a value of 'design.policy'; did you mean 'lru'?"},
         BrokenFile{"syntax_of_constraint", "latency_s <= 50ms", "latency_s <== 50ms",
                    "FILE:18:27: '=' is not an operator; '==' compares"},
         BrokenFile{"unsatisfiable_constraint", "space:", "space:\n  constraints: [design.ways * 2 == 3]",
-                   "FILE:4:16: no valid design among 10000 drawn at random; the constraint violated most often (10000 "
+                   "FILE:4:16: no valid design among 10000 drawn at random; the constraint violated most "
+                   "often (10000 "
                    "times) is 'design.ways * 2 == 3'"},
         BrokenFile{"empty_choice", "[lru, fifo]", "[]", "FILE:9:24: choice 'policy' has no options"},
         BrokenFile{"empty_range", "[1, 8]", "[8, 1]", "FILE:8:23: the minimum is above the maximum"},
-        BrokenFile{"unsuitable_strategy", "{type: nsga2, population: 4}", "regularized_evolution",
-                   "FILE:19:9: strategy 'regularized_evolution' handles 1 objective, not 2 (latency_s, energy_j)"},
+        BrokenFile{
+            "unsuitable_strategy", "{type: nsga2, population: 4}", "regularized_evolution",
+            "FILE:19:9: strategy 'regularized_evolution' handles 1 objective, not 2 (latency_s, energy_j)"},
         BrokenFile{"option_out_of_bounds", "population: 4", "population: 1",
                    "FILE:19:35: 'search.population' must be at least 2, not 1"},
         BrokenFile{"impossible_initial_design", "window: 4",
@@ -130,7 +141,8 @@ TEST_F(BrokenInput, DirectoryAsFile) {
 TEST_F(BrokenInput, NotYaml) {
   write_file(folder / "text.yaml", "Dear duet,\nplease find me a chip.\n");
   refused({"run", "text.yaml"}, 2,
-          "text.yaml:1:1: an experiment file is a mapping with the keys space, estimators, objectives, search and "
+          "text.yaml:1:1: an experiment file is a mapping with the keys space, estimators, objectives, "
+          "search and "
           "budget");
   write_file(folder / "noise.yaml", "\xff\x00\x81noise");
   refused({"run", "noise.yaml"}, 2, "noise.yaml:1:1: not a text file in UTF-8");
@@ -144,7 +156,8 @@ TEST_F(BrokenInput, MissingProgram) {
   EXPECT_THAT(done.err, HasSubstr("simulate.sh'\n"));
 }
 
-// --- Tables ----------------------------------------------------------------------------------------------------------
+// --- Tables
+// ----------------------------------------------------------------------------------------------------------
 
 class BrokenTable : public BrokenInput {
  protected:
@@ -214,7 +227,8 @@ TEST_F(BrokenTable, AMissingRowIsAFailedTrial) {
             "status  reason\nfailed  table: '2' is not in data.csv\n");
 }
 
-// --- Databases -------------------------------------------------------------------------------------------------------
+// --- Databases
+// -------------------------------------------------------------------------------------------------------
 
 TEST_F(BrokenInput, MissingDatabase) {
   refused({"trials", "tiny.yaml"}, 3, "tiny.db cannot be opened: No such file or directory");
@@ -228,7 +242,8 @@ TEST_F(BrokenInput, NotADatabase) {
   EXPECT_EQ(read_file(folder / "tiny.db"), text) << "a file that is not ours was changed";
 }
 
-// Bytes of SQLite's header (https://www.sqlite.org/fileformat.html, section 1.3): 60 user version, 68 application id.
+// Bytes of SQLite's header (https://www.sqlite.org/fileformat.html, section 1.3): 60 user version, 68
+// application id.
 void poke(const std::filesystem::path& file, std::size_t offset, const std::string& bytes) {
   std::string content = read_file(file);
   ASSERT_GE(content.size(), offset + bytes.size());
@@ -238,8 +253,10 @@ void poke(const std::filesystem::path& file, std::size_t offset, const std::stri
 TEST_F(BrokenInput, DatabaseOfAnotherProgram) {
   finish_tiny();
   poke(folder / "tiny.db", 68, std::string("\0\0\0\x07", 4));
-  refused({"run", "tiny.yaml"}, 3, "tiny.db is an SQLite database, but not one of duet's; choose another file");
-  refused({"trials", "tiny.db"}, 3, "tiny.db is an SQLite database, but not one of duet's; choose another file");
+  refused({"run", "tiny.yaml"}, 3,
+          "tiny.db is an SQLite database, but not one of duet's; choose another file");
+  refused({"trials", "tiny.db"}, 3,
+          "tiny.db is an SQLite database, but not one of duet's; choose another file");
 }
 
 TEST_F(BrokenInput, NewerSchema) {
@@ -253,8 +270,9 @@ TEST_F(BrokenInput, CorruptDatabase) {
   finish_tiny();
   const std::size_t size = std::filesystem::file_size(folder / "tiny.db");
   poke(folder / "tiny.db", 2048, std::string(size - 2048, '\x5a'));  // all but the first page
-  const std::string message = "tiny.db is damaged (SQLite: database disk image is malformed); 'sqlite3 FILE .recover' "
-                              "may save what is left";
+  const std::string message =
+      "tiny.db is damaged (SQLite: database disk image is malformed); 'sqlite3 FILE .recover' "
+      "may save what is left";
   refused({"trials", "tiny.db"}, 3, message);
   refused({"run", "-q", "tiny.yaml"}, 3, message);
 }
@@ -271,13 +289,15 @@ TEST_F(BrokenInput, UnwritableOutput) {
 TEST_F(BrokenInput, ExportDoesNotOverwriteItsDatabase) {
   finish_tiny();
   const std::string before = read_file(folder / "tiny.db");
-  refused({"export", "tiny.db", "-o", "./tiny.db"}, 2, "./tiny.db is the database itself; choose another output");
+  refused({"export", "tiny.db", "-o", "./tiny.db"}, 2,
+          "./tiny.db is the database itself; choose another output");
   EXPECT_EQ(read_file(folder / "tiny.db"), before);
 }
 
 TEST_F(BrokenInput, FullStandardOutput) {
   if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "no /dev/full here";
-  const std::string command = std::string("'" DUET_BINARY "' list > /dev/full 2> '") + (folder / "err").string() + "'";
+  const std::string command =
+      std::string("'" DUET_BINARY "' list > /dev/full 2> '") + (folder / "err").string() + "'";
   const int status = std::system(command.c_str());
   EXPECT_EQ(WEXITSTATUS(status), 2);
   EXPECT_EQ(read_file(folder / "err"), "standard output cannot be written: No space left on device\n");
@@ -287,9 +307,10 @@ TEST_F(BrokenInput, ChangedSpecification) {
   finish_tiny();
   const std::string before = reproducible_csv(folder.path(), "tiny.db");
   write_file(folder / "tiny.yaml", replaced(tiny, "population: 4", "population: 6"));
-  refused({"run", "-q", "tiny.yaml"}, 3,
-          "tiny.db: experiment 'tiny' was begun with another specification (search.population: 4 there, 6 here); "
-          "choose another name or output, or delete it");
+  refused(
+      {"run", "-q", "tiny.yaml"}, 3,
+      "tiny.db: experiment 'tiny' was begun with another specification (search.population: 4 there, 6 here); "
+      "choose another name or output, or delete it");
   EXPECT_EQ(reproducible_csv(folder.path(), "tiny.db"), before);
 }
 
@@ -306,7 +327,8 @@ TEST_F(BrokenInput, SecondProcessOnTheSameExperiment) {
   EXPECT_EQ(first.wait().exit_code, 130);
 }
 
-// --- Simulators ------------------------------------------------------------------------------------------------------
+// --- Simulators
+// ------------------------------------------------------------------------------------------------------
 
 class BrokenSimulator : public BrokenInput {
  protected:
@@ -334,9 +356,10 @@ TEST_F(BrokenSimulator, CrashingIsFailed) {
 }
 
 TEST_F(BrokenSimulator, GarbageIsFailed) {
-  EXPECT_EQ(reason("echo Simulating...\n"),
-            "failed command: './simulate.sh' must write one JSON object to standard output and nothing else, not "
-            "'Simulating...'\n");
+  EXPECT_EQ(
+      reason("echo Simulating...\n"),
+      "failed command: './simulate.sh' must write one JSON object to standard output and nothing else, not "
+      "'Simulating...'\n");
   EXPECT_EQ(reason("true\n"), "failed command: './simulate.sh' wrote nothing to standard output\n");
   EXPECT_EQ(reason(R"(echo '{"metrics": {"latency_s": 1}}')"
                    "\n"),
@@ -356,21 +379,25 @@ TEST_F(BrokenSimulator, AllFailuresAreAnnouncedWhileItRuns) {
   write_script(folder / "simulate.sh", "exit 1\n");
   const Finished done = run({"run", "tiny.yaml"});
   EXPECT_EQ(done.exit_code, 0);
-  EXPECT_THAT(done.err, HasSubstr("warning: the first 10 trials all failed; the last one: command: './simulate.sh' "
-                                  "exited with code 1\n"));
+  EXPECT_THAT(done.err,
+              HasSubstr("warning: the first 10 trials all failed; the last one: command: './simulate.sh' "
+                        "exited with code 1\n"));
   EXPECT_THAT(done.out, StartsWith("No feasible trial among 12 yet.\n"));
 }
 
-// --- Arguments -------------------------------------------------------------------------------------------------------
+// --- Arguments
+// -------------------------------------------------------------------------------------------------------
 
 TEST_F(BrokenInput, Arguments) {
   const auto usage = [](const std::string& message) { return "duet: " + message + "\nTry 'duet --help'."; };
   refused({"vaildate", "tiny.yaml"}, 2, usage("unknown command 'vaildate'; did you mean 'validate'?"));
   refused({}, 2, usage("A subcommand is required"));
   refused({"run"}, 2, usage("FILE is required"));
-  refused({"run", "tiny.yaml", "--frobnicate"}, 2, usage("The following argument was not expected: --frobnicate"));
+  refused({"run", "tiny.yaml", "--frobnicate"}, 2,
+          usage("The following argument was not expected: --frobnicate"));
   refused({"run", "tiny.yaml", "-j", "0"}, 2, usage("--jobs: Value 0 not in range 1 to 1024"));
-  refused({"run", "tiny.yaml", "--trials", "0"}, 2, usage("--trials: must be a whole number from 1, not '0'"));
+  refused({"run", "tiny.yaml", "--trials", "0"}, 2,
+          usage("--trials: must be a whole number from 1, not '0'"));
   refused({"trials", "tiny.yaml", "0"}, 2, usage("NUMBER: must be a whole number from 1, not '0'"));
   refused({"describe", "nsga4"}, 2, "there is no plug-in 'nsga4'; did you mean 'nsga2'?");
   EXPECT_FALSE(std::filesystem::exists(folder / "tiny.db"));
@@ -383,7 +410,8 @@ TEST_F(BrokenInput, Settings) {
   refused({"evaluate", "tiny.yaml", "--set", "design.ways=9"}, 2,
           "--set:1:16: 'design.ways' cannot be '9': it must be in integer 1..8");
   refused({"evaluate", "tiny.yaml", "--set", "design.ways=3"}, 2,
-          "--set:1:1: no value for design.size (ordinal [1024, 2048, 4096] B), design.policy (choice [lru, fifo])");
+          "--set:1:1: no value for design.size (ordinal [1024, 2048, 4096] B), design.policy (choice [lru, "
+          "fifo])");
 }
 
 TEST_F(BrokenInput, QuestionsAboutWhatIsNotThere) {
@@ -404,8 +432,8 @@ TEST_F(BrokenInput, Queries) {
   refused({"query", "tiny.db", "SELECT latencies FROM trials"}, 3, "tiny.db: no such column: latencies");
   refused({"query", "tiny.db", "SELECT 1; SELECT 2"}, 3, "tiny.db: only one statement at a time");
   const std::string before = reproducible_csv(folder.path(), "tiny.db");
-  for (const char* writing : {"DELETE FROM trial_1", "PRAGMA user_version = 7", "ATTACH 'x.db' AS x", "DROP VIEW trials",
-                              "VACUUM INTO 'copy.db'"}) {
+  for (const char* writing : {"DELETE FROM trial_1", "PRAGMA user_version = 7", "ATTACH 'x.db' AS x",
+                              "DROP VIEW trials", "VACUUM INTO 'copy.db'"}) {
     refused({"query", "tiny.db", writing}, 3,
             "tiny.db: a query is one SELECT statement; it cannot change anything");
   }

@@ -1,11 +1,10 @@
 // Every command that reads: what it prints for people and for programs.
 
-#include <set>
-#include <sstream>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
 
 #include "tests/cli/duet_process.hpp"
 
@@ -40,10 +39,15 @@ std::vector<std::string> lines(const std::string& text) {
 }
 
 // A metric of `size` bytes and `ways` ways, as simulate.sh computes it, in base units.
-double latency(double ways) { return static_cast<double>(96 / static_cast<int>(ways)) / 1000; }
-double energy(double size, double ways) { return size * ways * 1e-9; }
+double latency(double ways) {
+  return static_cast<double>(96 / static_cast<int>(ways)) / 1000;
+}
+double energy(double size, double ways) {
+  return size * ways * 1e-9;
+}
 
-// --- Help and catalogue ----------------------------------------------------------------------------------------------
+// --- Help and catalogue
+// ----------------------------------------------------------------------------------------------
 
 TEST_F(Commands, HelpDescribesEverything) {
   const std::string help = out({"--help"});
@@ -57,8 +61,8 @@ TEST_F(Commands, HelpDescribesEverything) {
       EXPECT_NE(line.find_first_not_of(' ', 2 + commands.back().size()), std::string::npos) << line;
     }
   }
-  EXPECT_THAT(commands, ::testing::IsSupersetOf({"run", "list", "describe", "validate", "evaluate", "trials", "best",
-                                                 "pareto", "export", "query", "finalize"}));
+  EXPECT_THAT(commands, ::testing::IsSupersetOf({"run", "list", "describe", "validate", "evaluate", "trials",
+                                                 "best", "pareto", "export", "query", "finalize"}));
   for (const std::string& command : commands) {
     const std::vector<std::string> page = lines(out({command, "--help"}));
     // An entry has its description on its own line from column 30 on, or on the next one.
@@ -66,14 +70,16 @@ TEST_F(Commands, HelpDescribesEverything) {
     for (std::size_t i = 0; i < page.size(); ++i) {
       if (!page[i].starts_with("  ") || page[i][2] == ' ') continue;
       const bool here = page[i].size() > column && page[i][column] != ' ' && page[i][column - 1] == ' ';
-      const bool next = i + 1 < page.size() && page[i + 1].size() > column &&
-                        page[i + 1].find_first_not_of(' ') == column;
+      const bool next =
+          i + 1 < page.size() && page[i + 1].size() > column && page[i + 1].find_first_not_of(' ') == column;
       EXPECT_TRUE(here || next) << command << ": no description: " << page[i];
     }
   }
 }
 
-TEST_F(Commands, Version) { EXPECT_THAT(out({"--version"}), StartsWith("duet 0.")); }
+TEST_F(Commands, Version) {
+  EXPECT_THAT(out({"--version"}), StartsWith("duet 0."));
+}
 
 TEST_F(Commands, ListAndDescribeKnowEveryPlugin) {
   const std::string text = out({"list"});
@@ -89,12 +95,14 @@ TEST_F(Commands, ListAndDescribeKnowEveryPlugin) {
     EXPECT_THAT(text, HasSubstr(summary));
 
     const std::string described = out({"describe", name});
-    EXPECT_THAT(described, HasSubstr(name + " (" + plugin.at("kind").get<std::string>() + ")\n  " + summary + "\n"));
+    EXPECT_THAT(described,
+                HasSubstr(name + " (" + plugin.at("kind").get<std::string>() + ")\n  " + summary + "\n"));
     EXPECT_THAT(described, HasSubstr("\nOptions:\n"));
     EXPECT_THAT(described, Not(HasSubstr("Source: \n")));
   }
   EXPECT_EQ(kinds, (std::set<std::string>{"space", "estimator", "strategy"}));
-  for (const json& plugin : parsed({"list", "strategies", "--json"})) EXPECT_EQ(plugin.at("kind"), "strategy");
+  for (const json& plugin : parsed({"list", "strategies", "--json"}))
+    EXPECT_EQ(plugin.at("kind"), "strategy");
 }
 
 TEST_F(Commands, DescribeAndValidateAFile) {
@@ -103,15 +111,17 @@ TEST_F(Commands, DescribeAndValidateAFile) {
   EXPECT_THAT(described, HasSubstr("design.ways    integer 1..8\n"));
   EXPECT_THAT(described, HasSubstr("constraint latency_s <= 50ms\n"));
   EXPECT_THAT(described, HasSubstr("Search: nsga2 (population: 4, "));
-  EXPECT_THAT(out({"validate", "tiny.yaml"}), StartsWith("tiny.yaml: valid: 3 parameters, 48 designs, 2 metrics, "));
+  EXPECT_THAT(out({"validate", "tiny.yaml"}),
+              StartsWith("tiny.yaml: valid: 3 parameters, 48 designs, 2 metrics, "));
   EXPECT_FALSE(std::filesystem::exists(folder / "tiny.db")) << "looking must not write";
 }
 
-// --- evaluate --------------------------------------------------------------------------------------------------------
+// --- evaluate
+// --------------------------------------------------------------------------------------------------------
 
 TEST_F(Commands, EvaluateSettings) {
-  const std::vector<std::string> command{"evaluate",          "tiny.yaml", "--set",         "design.size=2KiB", "--set",
-                                         "design.ways=3", "-s",        "design.policy=lru"};
+  const std::vector<std::string> command{"evaluate", "tiny.yaml",     "--set", "design.size=2KiB",
+                                         "--set",    "design.ways=3", "-s",    "design.policy=lru"};
   const std::string text = out(command);
   EXPECT_THAT(text, StartsWith("design.size=2048 design.ways=3 design.policy=lru\n"));
   EXPECT_THAT(text, HasSubstr("32 ms"));
@@ -136,8 +146,8 @@ TEST_F(Commands, EvaluateRandomAndFailing) {
   const json& design = first.at("design");
   EXPECT_EQ(first.at("metrics")[0].at("value"), latency(design.at("design.ways")));
   // A setting replaces the random value and leaves the others.
-  const json varied =
-      parsed({"evaluate", "tiny.yaml", "--random", "7", "--json", "--set", "design.ways=1", "--set", "design.size=1KiB"});
+  const json varied = parsed({"evaluate", "tiny.yaml", "--random", "7", "--json", "--set", "design.ways=1",
+                              "--set", "design.size=1KiB"});
   EXPECT_EQ(varied.at("design").at("design.policy"), design.at("design.policy"));
   EXPECT_EQ(varied.at("design").at("design.ways"), 1);
   EXPECT_GT(varied.at("violation"), 0);  // 96 ms
@@ -158,7 +168,8 @@ TEST_F(Commands, EvaluateATrialGivesItsRow) {
   }
 }
 
-// --- Results ---------------------------------------------------------------------------------------------------------
+// --- Results
+// ---------------------------------------------------------------------------------------------------------
 
 TEST_F(Commands, Trials) {
   finish_tiny();
@@ -170,7 +181,8 @@ TEST_F(Commands, Trials) {
     ++originals;
     const json& design = all[i].at("design");
     EXPECT_EQ(all[i].at("metrics").at("latency_s"), latency(design.at("design.ways")));
-    EXPECT_DOUBLE_EQ(all[i].at("metrics").at("energy_j"), energy(design.at("design.size"), design.at("design.ways")));
+    EXPECT_DOUBLE_EQ(all[i].at("metrics").at("energy_j"),
+                     energy(design.at("design.size"), design.at("design.ways")));
   }
   EXPECT_EQ(originals, 12U);
 
@@ -208,10 +220,13 @@ TEST_F(Commands, Pareto) {
   const std::set<std::uint64_t> expected = non_dominated(parsed({"export", "tiny.db", "--json"}));
   ASSERT_FALSE(expected.empty());
   std::set<std::uint64_t> shown;
-  for (const json& trial : parsed({"pareto", "tiny.yaml", "--json"})) shown.insert(trial.at("number").get<std::uint64_t>());
+  for (const json& trial : parsed({"pareto", "tiny.yaml", "--json"}))
+    shown.insert(trial.at("number").get<std::uint64_t>());
   EXPECT_EQ(shown, expected);
   const std::string text = out({"pareto", "tiny.db"});
-  for (const std::uint64_t number : expected) EXPECT_THAT(text, HasSubstr("\n" + std::string(number < 10 ? "    " : "   ") + std::to_string(number) + "  "));
+  for (const std::uint64_t number : expected)
+    EXPECT_THAT(text,
+                HasSubstr("\n" + std::string(number < 10 ? "    " : "   ") + std::to_string(number) + "  "));
   EXPECT_THAT(text, HasSubstr("(best latency_s"));
 }
 
@@ -219,13 +234,15 @@ TEST_F(Commands, Best) {
   finish_tiny();
   double least = 1e9;
   for (const json& row : parsed({"export", "tiny.db", "--json"})) {
-    if (row.at("status") == "ok" && row.at("violation") == 0) least = std::min(least, row.at("energy_j").get<double>());
+    if (row.at("status") == "ok" && row.at("violation") == 0)
+      least = std::min(least, row.at("energy_j").get<double>());
   }
   const json best = parsed({"best", "tiny.db", "-n", "2", "--json"});
   EXPECT_EQ(best.size(), 2U);
   ASSERT_EQ(best.at("energy_j").size(), 2U);
   EXPECT_EQ(best.at("energy_j")[0].at("metrics").at("energy_j"), least);
-  EXPECT_LE(best.at("latency_s")[0].at("metrics").at("latency_s"), best.at("latency_s")[1].at("metrics").at("latency_s"));
+  EXPECT_LE(best.at("latency_s")[0].at("metrics").at("latency_s"),
+            best.at("latency_s")[1].at("metrics").at("latency_s"));
   const std::string text = out({"best", "tiny.db", "-m", "energy_j", "-n", "1"});
   EXPECT_THAT(text, StartsWith("energy_j (minimize):\ntrial  status"));
   EXPECT_EQ(lines(text).size(), 3U);
@@ -234,13 +251,15 @@ TEST_F(Commands, Best) {
 TEST_F(Commands, Export) {
   finish_tiny();
   const std::vector<std::string> csv = lines(out({"export", "tiny.db"}));
-  EXPECT_EQ(csv[0],
-            "number,status,reason,duplicate_of,parents,design.size,design.ways,design.policy,latency_s,energy_j,"
-            "violation,cached,started_at,duration_s");
+  EXPECT_EQ(
+      csv[0],
+      "number,status,reason,duplicate_of,parents,design.size,design.ways,design.policy,latency_s,energy_j,"
+      "violation,cached,started_at,duration_s");
   const std::string reproducible = out({"export", "tiny.yaml", "--csv", "--reproducible"});
-  EXPECT_EQ(lines(reproducible)[0],
-            "number,status,reason,duplicate_of,parents,design.size,design.ways,design.policy,latency_s,energy_j,"
-            "violation");
+  EXPECT_EQ(
+      lines(reproducible)[0],
+      "number,status,reason,duplicate_of,parents,design.size,design.ways,design.policy,latency_s,energy_j,"
+      "violation");
   const json rows = parsed({"export", "tiny.db", "--json", "--reproducible"});
   EXPECT_EQ(rows.size(), csv.size() - 1);
   EXPECT_FALSE(rows[0].contains("started_at"));
@@ -252,8 +271,8 @@ TEST_F(Commands, Query) {
   finish_tiny();
   EXPECT_EQ(out({"query", "tiny.db", "SELECT name, seed, strategy FROM experiments"}),
             "name  seed  strategy\ntiny     1  nsga2\n");
-  const json rows =
-      parsed({"query", "tiny.yaml", "SELECT 1 AS one, 0.5 AS half, 'a\"b' AS text, NULL AS missing", "--json"});
+  const json rows = parsed(
+      {"query", "tiny.yaml", "SELECT 1 AS one, 0.5 AS half, 'a\"b' AS text, NULL AS missing", "--json"});
   EXPECT_EQ(rows, json::parse(R"([{"one": 1, "half": 0.5, "text": "a\"b", "missing": null}])"));
   EXPECT_EQ(parsed({"query", "tiny.db", "SELECT 1 WHERE 0", "--json"}), json::array());
 }

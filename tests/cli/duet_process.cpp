@@ -68,7 +68,9 @@ Background::~Background() {
   if (terminal_ >= 0) close(terminal_);
 }
 
-void Background::send(int signal) const { kill(process_, signal); }
+void Background::send(int signal) const {
+  kill(process_, signal);
+}
 
 void Background::read_terminal() {
   pollfd ready{terminal_, POLLIN, 0};

@@ -20,8 +20,8 @@ struct Finished {
   std::string err;  ///< empty on a terminal, where both streams are one
 };
 
-/// What `duet` says to `arguments`, run in `directory`. Killed after `limit`, which is for hangs only: tests share
-/// their machine.
+/// What `duet` says to `arguments`, run in `directory`. Killed after `limit`, which is for hangs only: tests
+/// share their machine.
 Finished duet(const std::filesystem::path& directory, const std::vector<std::string>& arguments,
               std::chrono::seconds limit = std::chrono::seconds(240));
 
@@ -54,12 +54,12 @@ class Background {
   std::string shown_;
 };
 
-/// `text` with `from` replaced by `to`. Throws if it does not hold `from`, so that no test goes on with what it did
-/// not mean.
+/// `text` with `from` replaced by `to`. Throws if it does not hold `from`, so that no test goes on with what
+/// it did not mean.
 std::string replaced(std::string text, const std::string& from, const std::string& to);
 
-/// Makes a folder with the experiment file `tiny.yaml`, its simulator `simulate.sh`, and nothing else: 48 designs of
-/// three parameters, two metrics, 12 trials by nsga2; a trial takes milliseconds.
+/// Makes a folder with the experiment file `tiny.yaml`, its simulator `simulate.sh`, and nothing else: 48
+/// designs of three parameters, two metrics, 12 trials by nsga2; a trial takes milliseconds.
 void make_tiny(const std::filesystem::path& directory);
 /// The text of tiny.yaml.
 extern const std::string tiny;

@@ -1,10 +1,10 @@
-// Every experiment in experiments/examples/, in a short form: it ends with a front, and resumes to the same rows.
-
-#include <set>
+// Every experiment in experiments/examples/, in a short form: it ends with a front, and resumes to the same
+// rows.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "tests/cli/duet_process.hpp"
 
@@ -16,13 +16,17 @@ using ::testing::HasSubstr;
 
 struct Example {
   std::string name;
-  int trials;          ///< of the short form
-  std::string table;   ///< reference data that stands beside the file; empty: none
+  int trials;         ///< of the short form
+  std::string table;  ///< reference data that stands beside the file; empty: none
 };
 
-std::ostream& operator<<(std::ostream& stream, const Example& example) { return stream << example.name; }
+std::ostream& operator<<(std::ostream& stream, const Example& example) {
+  return stream << example.name;
+}
 
-fs::path folder_of_examples() { return source_root() / "experiments" / "examples"; }
+fs::path folder_of_examples() {
+  return source_root() / "experiments" / "examples";
+}
 
 /// Copies all examples to `folder`, so that whatever they write stays out of the source tree.
 void copy_examples(const fs::path& folder) {
@@ -59,7 +63,8 @@ void check(const Example& example) {
 
   const std::string some = std::to_string((example.trials + 1) / 2);
   ASSERT_EQ(duet(folder.path(), {"run", "-q", "-j1", file, "--trials", some, "-o", "parts.db"}).exit_code, 0);
-  ASSERT_EQ(duet(folder.path(), {"run", "-q", "-j2", file, "--trials", trials, "-o", "parts.db"}).exit_code, 0);
+  ASSERT_EQ(duet(folder.path(), {"run", "-q", "-j2", file, "--trials", trials, "-o", "parts.db"}).exit_code,
+            0);
   EXPECT_EQ(reproducible_csv(folder.path(), "parts.db"), reproducible_csv(folder.path(), "whole.db"));
 }
 
@@ -67,16 +72,15 @@ const std::vector<Example> quick{{"nas_bench_201", 200, "nb201_accuracy.csv"},
                                  {"nas_bench_macro", 1000, "nas_bench_macro.csv"},
                                  {"hardware_only", 300, ""},
                                  {"command", 25, ""}};
-const std::vector<Example> trained{{"quickstart", 4, ""}, {"network_only", 3, ""}};
+const std::vector<Example> trained{{"quickstart", 2, ""}, {"network_only", 2, ""}};
 
 class Examples : public ::testing::TestWithParam<Example> {};
-TEST_P(Examples, RunAndResume) { check(GetParam()); }
-INSTANTIATE_TEST_SUITE_P(Short, Examples, ::testing::ValuesIn(quick), [](const auto& test) { return test.param.name; });
-
-class SlowExamples : public ::testing::TestWithParam<Example> {};
-TEST_P(SlowExamples, RunAndResume) { check(GetParam()); }
-INSTANTIATE_TEST_SUITE_P(Short, SlowExamples, ::testing::ValuesIn(trained),
-                         [](const auto& test) { return test.param.name; });
+TEST_P(Examples, RunAndResume) {
+  check(GetParam());
+}
+const auto name_of = [](const auto& test) { return test.param.name; };
+INSTANTIATE_TEST_SUITE_P(Quick, Examples, ::testing::ValuesIn(quick), name_of);
+INSTANTIATE_TEST_SUITE_P(Slow, Examples, ::testing::ValuesIn(trained), name_of);
 
 TEST(ExampleFiles, AreAllTestedAndExplained) {
   std::set<std::string> tested, there;
@@ -99,7 +103,8 @@ TEST(ExampleFiles, FindTheOptimumOfTheTable) {
   copy_examples(folder.path());
   fs::create_symlink(*table, folder / "nb201_accuracy.csv");
   ASSERT_EQ(duet(folder.path(), {"run", "-q", "nas_bench_201.yaml"}).exit_code, 0);
-  // The best cell for CIFAR-100 is number 9930 with 73.5133 %; what the example finds may be one place behind it.
+  // The best cell for CIFAR-100 is number 9930 with 73.5133 %; what the example finds may be one place behind
+  // it.
   const auto best = nlohmann::json::parse(duet(folder.path(), {"best", "nas_bench_201.yaml", "--json"}).out);
   EXPECT_GE(best.at("c100_test_200")[0].at("metrics").at("c100_test_200"), 0.731);
   EXPECT_LE(best.at("c100_test_200")[0].at("metrics").at("c100_test_200"), 0.735134);

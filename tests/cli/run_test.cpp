@@ -1,10 +1,9 @@
 // `duet run` from outside: progress, interruption, workers.
 
 #include <csignal>
-#include <unistd.h>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "tests/cli/duet_process.hpp"
 
@@ -111,7 +110,8 @@ exec ./simulate.sh.real
 )sh");
   Background process(folder.path(), {"run", "-j1", "tiny.yaml"});
   const auto evaluations = [&] {
-    return std::filesystem::exists(folder / "started") ? std::filesystem::file_size(folder / "started") / 2 : 0;
+    return std::filesystem::exists(folder / "started") ? std::filesystem::file_size(folder / "started") / 2
+                                                       : 0;
   };
   for (int i = 0; i < 6000 && evaluations() < 5; ++i) usleep(10'000);
   ASSERT_EQ(evaluations(), 5U);

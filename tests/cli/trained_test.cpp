@@ -1,9 +1,8 @@
-// Searches that really train: the same rows for any number of workers and through any number of kills, and final
-// trainings.
+// Searches that really train: the same rows for any number of workers and through any number of kills, and
+// final trainings.
 
 #include <chrono>
 #include <csignal>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -70,28 +69,30 @@ TEST_F(SlowTrained, GivesTheSameRowsForAnyNumberOfWorkersAndHoweverOftenItIsKill
   ASSERT_EQ(run({"run", "-q", "-j1", "joint.yaml", "-o", "1.db"}).exit_code, 0);
   const auto whole = std::chrono::duration<double>(std::chrono::steady_clock::now() - start);
   const std::string expected = csv("1.db");
-  const json networks = json::parse(run({"query", "1.db", "--json",
-                                         "SELECT count(DISTINCT \"network.stage1.width\" || "
-                                         "\"network.stage1.block1.operator\" || "
-                                         "coalesce(\"network.stage1.block1.operator.convolution.kernel\", "
-                                         "\"network.stage1.block1.operator.depthwise_separable.kernel\")) AS n, "
-                                         "sum(status = 'ok') AS ok FROM trials"})
-                                        .out);
+  const json networks =
+      json::parse(run({"query", "1.db", "--json",
+                       "SELECT count(DISTINCT \"network.stage1.width\" || "
+                       "\"network.stage1.block1.operator\" || "
+                       "coalesce(\"network.stage1.block1.operator.convolution.kernel\", "
+                       "\"network.stage1.block1.operator.depthwise_separable.kernel\")) AS n, "
+                       "sum(status = 'ok') AS ok FROM trials"})
+                      .out);
   EXPECT_LE(networks[0].at("n"), 8);
   EXPECT_EQ(networks[0].at("ok"), 24);
 
   ASSERT_EQ(run({"run", "-q", "-j2", "joint.yaml", "-o", "2.db"}).exit_code, 0);
   EXPECT_EQ(csv("2.db"), expected);
 
-  // Kills at random moments of a run's length. What survives them all is resumed; when it gets to its end before the
-  // last kill, another begins.
+  // Kills at random moments of a run's length. What survives them all is resumed; when it gets to its end
+  // before the last kill, another begins.
   constexpr int kills = 20;
   Random random(1, "kills");
   int killed = 0, resumed = 0;
   for (int series = 0; killed < kills; ++series) {
     const std::string database = "killed" + std::to_string(series) + ".db";
     for (bool ended = false; !ended;) {
-      Background process(folder.path(), {"run", "-q", series % 2 == 0 ? "-j2" : "-j1", "joint.yaml", "-o", database});
+      Background process(folder.path(),
+                         {"run", "-q", series % 2 == 0 ? "-j2" : "-j1", "joint.yaml", "-o", database});
       if (killed < kills) {
         const double moment = 0.9 * random.uniform() * whole.count();
         ended = process.ended_within(std::chrono::milliseconds(static_cast<int>(1000 * moment)));
@@ -128,10 +129,10 @@ TEST_F(SlowTrained, FinalizeReportsTestAccuracyApartFromValidationAccuracy) {
   EXPECT_THAT(text.out, HasSubstr("; 200 validation and 10000 test images:\n"));
   EXPECT_THAT(text.out, HasSubstr(" ± "));
 
-  const json finals = json::parse(
-      run({"query", "joint.db", "--json",
-           "SELECT trial, replicate, metric, unit, value FROM finals WHERE unit = '1' ORDER BY replicate, metric"})
-          .out);
+  const json finals = json::parse(run({"query", "joint.db", "--json",
+                                       "SELECT trial, replicate, metric, unit, value FROM finals WHERE unit "
+                                       "= '1' ORDER BY replicate, metric"})
+                                      .out);
   ASSERT_EQ(finals.size(), 4U);
   EXPECT_EQ(finals[0].at("metric"), "test_accuracy");
   EXPECT_EQ(finals[1].at("metric"), "validation_accuracy");
