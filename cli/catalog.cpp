@@ -48,6 +48,11 @@ void describe_experiment(const Specification& specification) {
   const Space& space = specification.space->space();
   fmt::print("{}\n\nSpace: {} parameters, {} designs{}\n{}\n", specification.name, space.size(),
              space.cardinality().text, space.constraints().empty() ? "" : " before constraints", space.describe());
+  std::string labels;
+  for (const std::string& name : specification.space->label_names()) {
+    if (!space.find(name)) labels += " {" + name + "}";
+  }
+  if (!labels.empty()) fmt::print("Labels for keys of tables, besides the parameters:{}\n\n", labels);
   fmt::print("Metrics:\n");
   TextTable table({"  metric", "unit", "goal", "source", "estimator", "description"});
   for (const StoredMetric& stored : specification.metrics) {

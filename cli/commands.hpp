@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <CLI/CLI.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include "experiments/specification.hpp"
 #include "experiments/store.hpp"
@@ -79,7 +80,10 @@ std::string metric_text(const Metric& metric, double value);
 /// The front as a table, and some of its members in words.
 std::string front_text(const Store& store, const ExperimentRecord& record, std::size_t most_rows);
 
-/// A database cell or number as JSON text, NaN-free.
+/// A parameter's value as JSON: text for choices, whole numbers without a point.
+nlohmann::ordered_json value_json(const Parameter& parameter, double code);
+
+/// Any text as a JSON string; what is not UTF-8 is replaced.
 std::string json_text(const std::string& text);
 
 }  // namespace duet::cli

@@ -81,6 +81,9 @@ std::string metric_text(const Metric& metric, double value) {
 
 namespace {
 
+/// Whether the space left no choice.
+bool fixed(const Parameter& parameter) { return parameter.maximum <= parameter.minimum; }
+
 std::string value_in_words(const Parameter& parameter, double code) {
   if (parameter.kind == Parameter::Kind::choice || parameter.unit == "1") return format_code(parameter, code);
   return human(parameter.kind == Parameter::Kind::ordinal ? parameter.values[static_cast<std::size_t>(code)] : code,
@@ -100,7 +103,7 @@ void append_in_words(const ExperimentRecord& record, const Candidate& candidate,
   std::string inner;
   // What belongs to other options stands there too, inactive.
   while (i < record.parameters.size() && record.parameters[i].path.starts_with(parameter.path + ".")) {
-    if (!candidate.has(i)) {
+    if (!candidate.has(i) || fixed(record.parameters[i])) {
       ++i;
       continue;
     }
@@ -116,6 +119,10 @@ std::string design_in_words(const ExperimentRecord& record, const Candidate& can
   std::string part;
   for (std::size_t i = 0; i < record.parameters.size();) {
     if (!candidate.has(i)) {
+      ++i;
+      continue;
+    }
+    if (fixed(record.parameters[i])) {  // no news
       ++i;
       continue;
     }
@@ -139,21 +146,30 @@ std::string front_text(const Store& store, const ExperimentRecord& record, std::
   if (front.numbers.empty()) {
     return fmt::format("No feasible trial among {} yet.\n", store.count(record.id));
   }
-  std::string out = fmt::format("{} non-dominated designs among {} feasible:\n\n", front.numbers.size(),
-                                front.feasible);
+  std::string out = front.objectives.size() == 1
+                        ? fmt::format("The best of {} feasible designs:\n\n", front.feasible)
+                        : fmt::format("{} non-dominated designs among {} feasible:\n\n", front.numbers.size(),
+                                      front.feasible);
   std::vector<std::string> header{"trial"};
   for (const std::size_t metric : front.objectives) {
     header.push_back(record.metrics[metric].metric.name +
                      (record.metrics[metric].direction == Direction::minimize ? " (min)" : " (max)"));
   }
   TextTable table(header);
+  std::vector<double> middles;  // of each column, so that it is written with one prefix
+  for (std::size_t k = 0; k < front.objectives.size(); ++k) {
+    std::vector<double> column;
+    for (const auto& values : front.values) column.push_back(values[k]);
+    std::nth_element(column.begin(), column.begin() + static_cast<std::ptrdiff_t>(column.size() / 2), column.end());
+    middles.push_back(column[column.size() / 2]);
+  }
   // Evenly spaced rows if there are more than fit.
   const std::size_t rows = std::min(most_rows, front.numbers.size());
   for (std::size_t r = 0; r < rows; ++r) {
     const std::size_t i = rows < 2 ? 0 : r * (front.numbers.size() - 1) / (rows - 1);
     std::vector<std::string> row{std::to_string(front.numbers[i])};
     for (std::size_t k = 0; k < front.objectives.size(); ++k) {
-      row.push_back(human(front.values[i][k], record.metrics[front.objectives[k]].metric.unit));
+      row.push_back(human(front.values[i][k], record.metrics[front.objectives[k]].metric.unit, middles[k]));
     }
     table.add(std::move(row));
   }
@@ -177,9 +193,10 @@ std::string front_text(const Store& store, const ExperimentRecord& record, std::
       return metric.direction == Direction::minimize ? a[k] < b[k] : a[k] > b[k];
     };
     const auto best = std::min_element(front.values.begin(), front.values.end(), better);
-    add("best " + metric.metric.name, static_cast<std::size_t>(best - front.values.begin()));
+    add(front.objectives.size() == 1 ? "best" : "best " + metric.metric.name,
+        static_cast<std::size_t>(best - front.values.begin()));
   }
-  add("most balanced", most_balanced(front, record));
+  if (front.objectives.size() > 1) add("most balanced", most_balanced(front, record));
   out += "\n";
   for (const auto& [title, index] : members) {
     const auto trial = store.trial(record, front.numbers[index]);

@@ -51,7 +51,14 @@ Candidate chosen_design(const Arguments& arguments, const Specification& specifi
   } else if (!specification.initial.empty()) {
     base = specification.initial.front();
   }
-  return space.read_candidate(settings_as_config(arguments.settings), base ? &*base : nullptr);
+  const Config settings = settings_as_config(arguments.settings);
+  try {
+    return space.read_candidate(settings, base ? &*base : nullptr);
+  } catch (const ConfigError& error) {
+    // Line and column would be those of a text that the user never saw.
+    const std::string_view message = error.what();
+    throw ConfigError("--set: " + std::string(message.substr(message.find(": ") + 2)));
+  }
 }
 
 void execute(const Arguments& arguments, Context& context) {
@@ -64,12 +71,7 @@ void execute(const Arguments& arguments, Context& context) {
     nlohmann::ordered_json out;
     nlohmann::ordered_json design = nlohmann::ordered_json::object();
     for (std::size_t i = 0; i < space.size(); ++i) {
-      if (!candidate.has(i)) continue;
-      if (space[i].kind == Parameter::Kind::choice) {
-        design[space[i].path] = space.option(candidate, i);
-      } else {
-        design[space[i].path] = space.number(candidate, i);
-      }
+      if (candidate.has(i)) design[space[i].path] = value_json(space[i], candidate[i]);
     }
     out["design"] = design;
     out["status"] = to_string(evaluation.status);

@@ -28,8 +28,14 @@ Specification specification_of(const Arguments& arguments, const ExperimentRecor
   overrides.name = record.name;
   overrides.seed = record.seed;
   if (file.extension() == ".yaml" || file.extension() == ".yml") return load_specification(file, registry, overrides);
-  return read_specification(Config::parse(record.specification, "specification of '" + record.name + "'"),
-                            std::filesystem::current_path(), registry, overrides);
+  try {
+    return read_specification(Config::parse(record.specification, "specification of '" + record.name + "'"),
+                              std::filesystem::current_path(), registry, overrides);
+  } catch (const ConfigError& error) {
+    throw ConfigError(fmt::format("{}\nGive the experiment file in place of the database if it names other files: "
+                                  "relative paths begin in its folder.",
+                                  error.what()));
+  }
 }
 
 std::string mean_and_deviation(const std::vector<double>& values) {

@@ -30,13 +30,7 @@ nlohmann::ordered_json trial_json(const ExperimentRecord& record, const TrialRec
   for (std::size_t i = 0; i < record.parameters.size(); ++i) {
     if (!trial.candidate.has(i)) continue;
     const Parameter& parameter = record.parameters[i];
-    const double code = trial.candidate[i];
-    switch (parameter.kind) {
-      case Parameter::Kind::choice: design[parameter.path] = format_code(parameter, code); break;
-      case Parameter::Kind::ordinal: design[parameter.path] = parameter.values[static_cast<std::size_t>(code)]; break;
-      case Parameter::Kind::integer: design[parameter.path] = static_cast<std::int64_t>(code); break;
-      case Parameter::Kind::real: design[parameter.path] = code; break;
-    }
+    design[parameter.path] = value_json(parameter, trial.candidate[i]);
   }
   out["design"] = design;
   nlohmann::ordered_json metrics = nlohmann::ordered_json::object();

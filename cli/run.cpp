@@ -98,7 +98,8 @@ void add_run(CLI::App& app, Context& context) {
   jobs->check(CLI::Range(1, 1024))->capture_default_str();
   command->add_option("-o,--output", arguments->overrides.output, "Database, in place of the file's `output`");
   command->add_option("--name", arguments->overrides.name, "Name of the experiment, in place of the file's");
-  command->add_option("--seed", arguments->overrides.seed, "In place of the file's `seed`");
+  command->add_option("--seed", arguments->overrides.seed, "In place of the file's `seed`")
+      ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{9223372036854775807ULL}, "0 to 2^63 - 1"));
   command->add_option("--trials", arguments->overrides.trials, "In place of the file's `budget.trials`")
       ->check(AtLeastOne());
   command->add_flag("-q,--quiet", arguments->quiet, "Only warnings and errors");

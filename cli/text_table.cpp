@@ -54,6 +54,13 @@ AtLeastOne::AtLeastOne() {
   };
 }
 
+nlohmann::ordered_json value_json(const Parameter& parameter, double code) {
+  if (parameter.kind == Parameter::Kind::choice) return format_code(parameter, code);
+  const double value = parameter.kind == Parameter::Kind::ordinal ? parameter.values[static_cast<std::size_t>(code)] : code;
+  if (std::trunc(value) == value && std::abs(value) < 9e15) return static_cast<std::int64_t>(value);
+  return value;
+}
+
 std::string json_text(const std::string& text) {
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }

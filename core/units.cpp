@@ -231,22 +231,25 @@ std::string shortest(double value) {
   return {buffer.data(), end};
 }
 
-std::string human(double value, std::string_view unit) {
+std::string human(double value, std::string_view unit) { return human(value, unit, value); }
+
+std::string human(double value, std::string_view unit, double like) {
   const Dimension* dimension = find_dimension(unit);
   if (unit == "1" || unit.empty() || dimension == nullptr) {
     const bool in_full = std::abs(value) < 1e6 && value == std::trunc(value);
     const std::string number = in_full ? fmt::format("{:.0f}", value + 0.0) : four_digits(value);
     return unit == "1" || unit.empty() ? number : fmt::format("{} {}", number, unit);
   }
-  if (value == 0 || !std::isfinite(value)) return fmt::format("{} {}", four_digits(value + 0.0), unit);
+  if (like == 0 || !std::isfinite(like)) like = value;
+  if (like == 0 || !std::isfinite(value)) return fmt::format("{} {}", four_digits(value + 0.0), unit);
 
   const Unit* chosen = nullptr;
   for (const Unit& candidate : dimension->units) {
     if (!candidate.shown) continue;
     // A unit is large enough to be left behind once the next one shows at least 1 after rounding, or where
     // the step to the next is so wide (um2, mm2) that the number would grow past four digits.
-    const bool reached = std::abs(value) / candidate.scale() >= 0.99995;
-    const bool too_long = chosen != nullptr && std::abs(value) / chosen->scale() >= 1e4;
+    const bool reached = std::abs(like) / candidate.scale() >= 0.99995;
+    const bool too_long = chosen != nullptr && std::abs(like) / chosen->scale() >= 1e4;
     if (chosen == nullptr || reached || too_long) chosen = &candidate;
   }
   return fmt::format("{} {}", four_digits(value / chosen->scale()), chosen->name);

@@ -46,4 +46,7 @@ std::string shortest(double value);
 /// number as it is.
 std::string human(double value, std::string_view unit);
 
+/// The same with the prefix that suits `like`: for columns of one prefix.
+std::string human(double value, std::string_view unit, double like);
+
 }  // namespace duet

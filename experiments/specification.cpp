@@ -43,8 +43,8 @@ std::size_t find_metric(const std::vector<StoredMetric>& metrics, const std::str
 
 void read_scorers(const Config& section, const Registry& registry, Specification& specification) {
   static const std::vector<std::string> reserved{"type"};
-  if (!section.is_sequence() && !section.is_map()) section.fail("expected a list of estimators: - type: analytical");
-  const std::vector<Config> entries = section.is_map() ? std::vector<Config>{section} : section.items();
+  if (section.is_null()) section.fail("expected a list of estimators: - type: analytical");
+  const std::vector<Config> entries = section.is_map() ? std::vector<Config>{section} : section.items(true);
   if (entries.empty()) section.fail("at least one estimator is needed");
   const Environment environment{specification.seed, specification.directory, specification.space.get()};
   for (const Config& given : entries) {
@@ -97,6 +97,11 @@ void read_objectives(const Config& section, Specification& specification) {
   const auto add_map = [&](const Config& map) {
     for (const std::string& name : map.keys()) {
       const Config value = map.at(name);
+      if (std::none_of(specification.metrics.begin(), specification.metrics.end(),
+                       [&](const StoredMetric& stored) { return stored.metric.name == name; })) {
+        throw ConfigError(fmt::format("{}: no estimator reports a metric '{}'{}", map.position_of_key(name), name,
+                                      hint(name, metric_names(specification.metrics))));
+      }
       add(name, value, value.one_of(directions) == "minimize" ? Direction::minimize : Direction::maximize);
     }
   };
