@@ -51,6 +51,7 @@ int main(int argc, char** argv) {
     add_evaluate(app, context);
     add_results(app, context);
     add_finalize(app, context);
+    add_maintenance(app, context);
     try {
       app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

@@ -381,6 +381,7 @@ RunSummary run(Specification& specification, Store& store, const RunOptions& opt
   ExperimentRecord experiment = specification.record();
   experiment.code_version = code_version();
   experiment.machine = machine_description();
+  experiment.created_at = timestamp();
   if (auto existing = store.find(specification.name)) {
     if (existing->identity != experiment.identity || existing->space_fingerprint != experiment.space_fingerprint) {
       throw StoreError(fmt::format(

@@ -288,5 +288,20 @@ TEST_F(Commands, SeveralExperimentsInOneDatabase) {
   EXPECT_NE(out({"export", "tiny.yaml", "--reproducible"}), out({"export", "tiny.db", "--reproducible"}));
 }
 
+TEST_F(Commands, ADatabaseIsListedCheckedAndPruned) {
+  finish_tiny();
+  const std::string rows = out({"export", "tiny.yaml"});
+  out({"run", "-q", "tiny.yaml", "--name", "other", "--seed", "2", "-o", "tiny.db"});
+  EXPECT_EQ(parsed({"experiments", "tiny.db", "--json"}).size(), 2U);
+  EXPECT_EQ(out({"doctor", "tiny.db"}), "tiny.db: all is well\n");
+  out({"delete", "tiny.db", "other"});
+  const json left = parsed({"experiments", "tiny.db", "--json"});
+  ASSERT_EQ(left.size(), 1U);
+  EXPECT_EQ(left[0]["name"], "tiny");
+  EXPECT_EQ(out({"export", "tiny.db"}), rows);
+  EXPECT_EQ(out({"doctor", "tiny.db"}), "tiny.db: all is well\n");
+  EXPECT_EQ(duet(folder.path(), {"delete", "tiny.db", "othr"}).exit_code, 3);
+}
+
 }  // namespace
 }  // namespace duet::testing
