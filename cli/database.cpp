@@ -54,17 +54,22 @@ Front pareto_front_of(const Store& store, const ExperimentRecord& record) {
 }
 
 std::size_t most_balanced(const Front& front, const ExperimentRecord& record) {
+  std::vector<std::pair<double, double>> ranges;
+  for (std::size_t k = 0; k < front.objectives.size(); ++k) {
+    const auto [low, high] = std::minmax_element(front.values.begin(), front.values.end(),
+                                                 [k](const auto& a, const auto& b) { return a[k] < b[k]; });
+    ranges.emplace_back((*low)[k], (*high)[k]);
+  }
   std::size_t best = 0;
   double best_distance = std::numeric_limits<double>::infinity();
   for (std::size_t i = 0; i < front.values.size(); ++i) {
     double distance = 0;
     for (std::size_t k = 0; k < front.objectives.size(); ++k) {
-      const auto [low, high] = std::minmax_element(
-          front.values.begin(), front.values.end(), [k](const auto& a, const auto& b) { return a[k] < b[k]; });
-      const double range = (*high)[k] - (*low)[k];
+      const auto [low, high] = ranges[k];
+      const double range = high - low;
       if (range <= 0) continue;
       const bool minimized = record.metrics[front.objectives[k]].direction == Direction::minimize;
-      const double from_best = minimized ? front.values[i][k] - (*low)[k] : (*high)[k] - front.values[i][k];
+      const double from_best = minimized ? front.values[i][k] - low : high - front.values[i][k];
       distance += from_best / range * (from_best / range);
     }
     if (distance < best_distance) {
@@ -187,7 +192,8 @@ std::string front_text(const Store& store, const ExperimentRecord& record, std::
     }
     members.emplace_back(std::move(title), index);
   };
-  for (std::size_t k = 0; k < front.objectives.size() && k < 2; ++k) {
+  if (front.objectives.size() > 1) add("most balanced", most_balanced(front, record));
+  for (std::size_t k = 0; k < front.objectives.size() && members.size() < 3; ++k) {
     const StoredMetric& metric = record.metrics[front.objectives[k]];
     const auto better = [&](const auto& a, const auto& b) {
       return metric.direction == Direction::minimize ? a[k] < b[k] : a[k] > b[k];
@@ -196,7 +202,8 @@ std::string front_text(const Store& store, const ExperimentRecord& record, std::
     add(front.objectives.size() == 1 ? "best" : "best " + metric.metric.name,
         static_cast<std::size_t>(best - front.values.begin()));
   }
-  if (front.objectives.size() > 1) add("most balanced", most_balanced(front, record));
+  // The balanced one last: it is the compromise between the others.
+  std::rotate(members.begin(), members.begin() + (front.objectives.size() > 1 ? 1 : 0), members.end());
   out += "\n";
   for (const auto& [title, index] : members) {
     const auto trial = store.trial(record, front.numbers[index]);

@@ -15,6 +15,8 @@ struct Arguments {
   std::optional<std::uint64_t> trial;
   std::optional<std::uint64_t> random;
   std::string database;
+  std::string experiment;
+  std::optional<std::uint64_t> seed;
   bool json = false;
 };
 
@@ -36,11 +38,15 @@ Candidate chosen_design(const Arguments& arguments, const Specification& specifi
   std::optional<Candidate> base;
   if (arguments.trial) {
     const Selection selection{arguments.database.empty() ? specification.output.string() : arguments.database,
-                              specification.name};
+                              arguments.experiment.empty() ? specification.name : arguments.experiment};
     const OpenExperiment open = open_experiment(selection);
     if (open.record.space_fingerprint != space.fingerprint()) {
       throw StoreError(fmt::format("{}: experiment '{}' has another space than {}", selection.file,
                                    open.record.name, arguments.file));
+    }
+    if (open.record.seed != specification.seed) {
+      throw ConfigError(fmt::format("experiment '{0}' was run with seed {1}, not {2}; add --seed {1}", open.record.name,
+                                    open.record.seed, specification.seed));
     }
     const auto trial = open.store.trial(open.record, *arguments.trial);
     if (!trial) throw ConfigError(fmt::format("{}: there is no trial {}", selection.file, *arguments.trial));
@@ -62,7 +68,9 @@ Candidate chosen_design(const Arguments& arguments, const Specification& specifi
 }
 
 void execute(const Arguments& arguments, Context& context) {
-  const Specification specification = load_specification(arguments.file, context.registry);
+  Overrides overrides;
+  overrides.seed = arguments.seed;
+  const Specification specification = load_specification(arguments.file, context.registry, overrides);
   const Candidate candidate = chosen_design(arguments, specification);
   const Space& space = specification.space->space();
   const Evaluation evaluation = score(specification, specification.space->design(candidate));
@@ -124,6 +132,8 @@ void add_evaluate(CLI::App& app, Context& context) {
       ->allow_extra_args(false);
   auto* trial = command->add_option("--trial", arguments->trial, "Start from this trial of the database");
   command->add_option("--database", arguments->database, "In place of the file's `output`")->needs(trial);
+  command->add_option("-e,--experiment", arguments->experiment, "In place of the file's `name`")->needs(trial);
+  command->add_option("--seed", arguments->seed, "In place of the file's `seed`");
   command->add_option("--random", arguments->random, "Start from the random design of this seed")->excludes(trial);
   command->add_flag("--json", arguments->json, "As JSON");
   command->callback([arguments, &context] { execute(*arguments, context); });

@@ -56,6 +56,10 @@ void execute(const Arguments& arguments, Context& context) {
     throw StoreError(fmt::format("{}: experiment '{}' has another space than {}", open.store.path().string(),
                                  open.record.name, arguments.selection.file));
   }
+  if (specification.identity != open.record.identity) {
+    fmt::print(stderr, "warning: {} differs from what experiment '{}' was run with: {}\n", arguments.selection.file,
+               open.record.name, first_difference(open.record.identity, specification.identity));
+  }
   const Specification::Scorer* trained = nullptr;
   for (const auto& scorer : specification.scorers) {
     if (scorer.name == "trained") trained = &scorer;

@@ -73,7 +73,8 @@ std::string Progress::line() const {
   }
   if (specification_.objectives.size() > 1 && !front_.empty()) {
     text += fmt::format("  front {}", front_.size());
-    if (specification_.objectives.size() <= 3) {
+    // Exact hypervolume is quick for three objectives and grows steeply beyond.
+    if (specification_.objectives.size() <= 3 || (specification_.objectives.size() == 4 && front_.size() <= 300)) {
       // Share of the box between the best and the worst value seen of each objective.
       std::vector<Point> scaled = front_;
       bool flat = false;

@@ -252,7 +252,10 @@ void show_query(const QueryArguments& arguments) {
         const Table::Cell& cell = table.rows[r][c];
         text += (c == 0 ? "" : ", ") + json_text(table.columns[c]) + ": ";
         const bool bare = cell.kind == Table::Cell::Kind::integer || cell.kind == Table::Cell::Kind::real;
-        text += cell.kind == Table::Cell::Kind::null ? "null" : bare ? cell.text : json_text(cell.text);
+        const bool finite = cell.text.find_first_of("in") == std::string::npos;  // not inf, -inf, nan
+        text += cell.kind == Table::Cell::Kind::null || (bare && !finite) ? "null"
+                : bare                                                    ? cell.text
+                                                                          : json_text(cell.text);
       }
       text += "}";
     }

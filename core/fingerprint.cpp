@@ -1,7 +1,8 @@
 #include "core/fingerprint.hpp"
 
 #include <bit>
-#include <cstring>
+#include <fstream>
+#include <string>
 
 #include <fmt/format.h>
 
@@ -47,5 +48,15 @@ Hasher& Hasher::add(std::string_view text) {
 }
 
 Fingerprint Hasher::finish() const { return {mix(a_ + b_), mix(b_ ^ std::rotl(a_, 32))}; }
+
+Fingerprint fingerprint_file(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  Hasher hasher;
+  std::string block(std::size_t{1} << 16, '\0');
+  while (stream.read(block.data(), static_cast<std::streamsize>(block.size())) || stream.gcount() > 0) {
+    hasher.add(std::string_view(block).substr(0, static_cast<std::size_t>(stream.gcount())));
+  }
+  return hasher.finish();
+}
 
 }  // namespace duet

@@ -2,6 +2,7 @@
 /// Stable 128-bit fingerprints: the same bytes give the same fingerprint on every machine and in every version.
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <string_view>
 
@@ -34,6 +35,9 @@ class Hasher {
   std::uint64_t a_ = 0x243f6a8885a308d3ULL;  // digits of pi
   std::uint64_t b_ = 0x13198a2e03707344ULL;
 };
+
+/// Of a file's bytes; of nothing if it cannot be read.
+Fingerprint fingerprint_file(const std::filesystem::path& file);
 
 }  // namespace duet
 

@@ -5,6 +5,7 @@
 #include <cctype>
 #include <cmath>
 #include <limits>
+#include <memory>
 
 #include <boost/multiprecision/cpp_int.hpp>
 #include <fmt/format.h>
@@ -324,16 +325,23 @@ std::vector<Symbol> Space::symbols() const {
 void Space::add_derived(std::string name, std::string unit, const Config& expression) {
   const std::vector<Symbol> known = symbols();
   Expression compiled = Expression::parse(expression, known);
-  // The closure must survive moves of the Space: it keeps the readers it needs, not `this`.
-  std::vector<Parameter> parameters = parameters_;
-  std::vector<Derived> earlier = derived_;
-  const std::string text = compiled.text();
+  // The closure must survive moves of the Space: it keeps what it reads, not `this`. Shared, because later closures
+  // hold copies of earlier ones.
+  struct Reading {
+    Expression expression;
+    std::vector<Parameter> parameters;
+    std::vector<Derived> earlier;
+  };
+  const auto reading = std::make_shared<const Reading>(Reading{std::move(compiled), parameters_, derived_});
+  const std::string& text = reading->expression.text();
   try {
     add_derived({std::move(name), std::move(unit), "= " + text,
-                 [compiled = std::move(compiled), parameters = std::move(parameters),
-                  earlier = std::move(earlier)](const Candidate& candidate) {
-                   return compiled.evaluate([&](std::size_t symbol) {
-                     if (symbol >= parameters.size()) return earlier[symbol - parameters.size()].compute(candidate);
+                 [reading](const Candidate& candidate) {
+                   return reading->expression.evaluate([&](std::size_t symbol) {
+                     const auto& parameters = reading->parameters;
+                     if (symbol >= parameters.size()) {
+                       return reading->earlier[symbol - parameters.size()].compute(candidate);
+                     }
                      const double code = candidate[symbol];
                      if (std::isnan(code) || parameters[symbol].kind != Parameter::Kind::ordinal) return code;
                      return parameters[symbol].values[static_cast<std::size_t>(code)];
@@ -371,7 +379,7 @@ std::optional<std::size_t> Space::first_violated(const Candidate& candidate) con
   return std::nullopt;
 }
 
-std::optional<std::string> Space::why_invalid(const Candidate& candidate) const {
+std::optional<std::string> Space::why_malformed(const Candidate& candidate) const {
   if (candidate.size() != parameters_.size()) {
     return fmt::format("the candidate has {} parameters, the space {}", candidate.size(), parameters_.size());
   }
@@ -387,6 +395,11 @@ std::optional<std::string> Space::why_invalid(const Candidate& candidate) const 
       return fmt::format("'{}' has a value outside {}", parameter.path, kind_and_values(parameter));
     }
   }
+  return std::nullopt;
+}
+
+std::optional<std::string> Space::why_invalid(const Candidate& candidate) const {
+  if (auto malformed = why_malformed(candidate)) return malformed;
   if (const auto violated = first_violated(candidate)) {
     return "violates " + constraints_[*violated].explain([&](std::size_t symbol) { return read(candidate, symbol); });
   }
@@ -394,15 +407,7 @@ std::optional<std::string> Space::why_invalid(const Candidate& candidate) const 
 }
 
 bool Space::valid(const Candidate& candidate) const {
-  if (candidate.size() != parameters_.size()) return false;
-  for (std::size_t i = 0; i < parameters_.size(); ++i) {
-    const double code = candidate[i];
-    if (active(candidate, i) == std::isnan(code)) return false;
-    if (std::isnan(code)) continue;
-    const Parameter& parameter = parameters_[i];
-    if (code < parameter.minimum || code > parameter.maximum || (parameter.discrete() && !is_whole(code))) return false;
-  }
-  return !first_violated(candidate);
+  return !why_malformed(candidate) && !first_violated(candidate);
 }
 
 std::string Space::describe(const Candidate& candidate) const {
@@ -446,6 +451,7 @@ const std::string& Space::option(const Candidate& candidate, std::size_t paramet
 }
 
 std::string format_code(const Parameter& parameter, double code) {
+  if (parameter.discrete() && !(code >= parameter.minimum && code <= parameter.maximum)) return "?";
   switch (parameter.kind) {
     case Parameter::Kind::choice: return parameter.options[static_cast<std::size_t>(code)];
     case Parameter::Kind::ordinal: {
@@ -576,17 +582,21 @@ double Space::to_unit(std::size_t parameter, double code) const {
   const Parameter& described = parameters_[parameter];
   if (described.maximum <= described.minimum) return 0;
   if (described.logarithmic) {
-    return std::log(code / described.minimum) / std::log(described.maximum / described.minimum);
+    const double low = std::log(described.minimum);
+    return (std::log(code) - low) / (std::log(described.maximum) - low);
   }
-  return (code - described.minimum) / (described.maximum - described.minimum);
+  // Halves, because the range of the largest doubles overflows.
+  return (code / 2 - described.minimum / 2) / (described.maximum / 2 - described.minimum / 2);
 }
 
 double Space::from_unit(std::size_t parameter, double position) const {
   const Parameter& described = parameters_[parameter];
   position = std::isnan(position) ? 0.0 : std::clamp(position, 0.0, 1.0);
-  double code = described.logarithmic
-                    ? described.minimum * std::pow(described.maximum / described.minimum, position)
-                    : described.minimum + position * (described.maximum - described.minimum);
+  double code = (1 - position) * described.minimum + position * described.maximum;
+  if (described.logarithmic) {
+    const double low = std::log(described.minimum);
+    code = std::exp(low + position * (std::log(described.maximum) - low));
+  }
   if (described.discrete()) code = std::round(code);
   return std::clamp(code, described.minimum, described.maximum);
 }
@@ -632,6 +642,14 @@ Candidate Space::sample_any(Random& random) const {
     if (active(candidate, i)) candidate.set(i, sample_code(i, random));
   }
   return candidate;
+}
+
+std::optional<Candidate> Space::try_sample(Random& random) const {
+  for (int attempt = 0; attempt < max_rejections; ++attempt) {
+    Candidate candidate = sample_any(random);
+    if (!first_violated(candidate)) return candidate;
+  }
+  return std::nullopt;
 }
 
 Candidate Space::sample(Random& random) const {

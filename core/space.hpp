@@ -145,6 +145,9 @@ class Space {
   //     bounds) which satisfy the hard constraints unless they say otherwise.
 
   bool active(const Candidate& candidate, std::size_t parameter) const;
+  /// One sentence, or nothing if the candidate has exactly the active parameters with codes in bounds. Everything else
+  /// that takes a candidate requires a well-formed one.
+  std::optional<std::string> why_malformed(const Candidate& candidate) const;
   /// One sentence, or nothing if the candidate is well-formed and satisfies every hard constraint.
   std::optional<std::string> why_invalid(const Candidate& candidate) const;
   bool valid(const Candidate& candidate) const;
@@ -179,6 +182,8 @@ class Space {
   /// \throws ConfigError if max_rejections draws in a row violate a constraint; the sentence names the constraint
   /// violated most often.
   Candidate sample(Random& random) const;
+  /// The same, but nothing where sample() throws.
+  std::optional<Candidate> try_sample(Random& random) const;
   /// The same without constraints.
   Candidate sample_any(Random& random) const;
   /// A code for one parameter; never `other_than` if the parameter has another.

@@ -21,6 +21,7 @@ class CachedEstimator final : public Estimator {
 
   std::span<const Metric> metrics() const override { return inner_->metrics(); }
   Fingerprint key(const Design& design) const override { return inner_->key(design); }
+  Fingerprint inputs() const override { return inner_->inputs(); }
   std::vector<Evaluation> estimate(std::span<const Design> designs, std::stop_token stop) const override;
   bool learns() const override { return inner_->learns(); }
   void observe(const Design& design, const Evaluation& evaluation) override { inner_->observe(design, evaluation); }

@@ -87,6 +87,20 @@ class Command final : public Estimator {
     return Hasher().add(std::string_view(request(design))).finish();
   }
 
+  /// The files that the command line names by a path: the program, and a script given to an interpreter. What PATH
+  /// finds is the system's and may be updated.
+  Fingerprint inputs() const override {
+    Hasher hasher;
+    for (std::size_t i = 0; i < process_.arguments.size(); ++i) {
+      const std::string& argument = process_.arguments[i];
+      if (i == 0 && argument.find('/') == std::string::npos) continue;
+      std::error_code ignored;
+      const std::filesystem::path file = process_.directory / argument;
+      if (std::filesystem::is_regular_file(file, ignored)) hasher.add(fingerprint_file(file));
+    }
+    return hasher.finish();
+  }
+
   std::vector<Evaluation> estimate(std::span<const Design> designs, std::stop_token stop) const override {
     return estimate_each(designs, [&](const Design& design) { return run(request(design), stop); });
   }

@@ -42,6 +42,10 @@ class Estimator {
   /// the estimator's name, version and options itself. \throws NetworkError as the design's accessors do.
   virtual Fingerprint key(const Design& design) const = 0;
 
+  /// Of what else results depend on, besides options and designs: the contents of tables, data sets and programs.
+  /// Part of every cache key and of an experiment's identity.
+  virtual Fingerprint inputs() const { return {}; }
+
   /// Whether keeping results is worth more than computing them again. Cheap closed forms say no.
   virtual bool expensive() const { return true; }
 

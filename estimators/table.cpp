@@ -92,13 +92,16 @@ class Table final : public Estimator {
     const std::optional<Config> config = options.config("metrics");
     declared_ = read_declared_metrics(*config, Source::table, {"column"});
     for (const DeclaredMetric& declared : declared_) metrics_.push_back(declared.metric);
-    read_rows(options, environment.directory / options.text("file"));
+    const std::filesystem::path file = environment.directory / options.text("file");
+    read_rows(options, file);
+    inputs_ = fingerprint_file(file);
   }
 
   std::span<const Metric> metrics() const override { return metrics_; }
   Fingerprint key(const Design& design) const override {
     return Hasher().add(std::string_view(row_key(design))).finish();
   }
+  Fingerprint inputs() const override { return inputs_; }
   bool expensive() const override { return false; }
 
   std::vector<Evaluation> estimate(std::span<const Design> designs, std::stop_token) const override {
@@ -106,6 +109,8 @@ class Table final : public Estimator {
   }
 
  private:
+  Fingerprint inputs_;
+
   void read_keys(const Options& options, const DesignSpace& space) {
     const std::vector<std::string>& keys = options.list("key");
     if (keys.empty()) options.fail("key", "the key needs at least one template");

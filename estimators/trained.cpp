@@ -178,7 +178,8 @@ class Models {
       settle(key, std::nullopt);
       throw;
     }
-    settle(key, stop.stop_requested() ? std::nullopt : result);
+    // A time-out may be the machine's fault: it is not kept.
+    settle(key, stop.stop_requested() || result->status == Status::timed_out ? std::nullopt : result);
     return *result;
   }
 
@@ -237,6 +238,16 @@ class TrainedEstimator final : public Estimator {
 
   Fingerprint key(const Design& design) const override {
     return Hasher().add(trained_part(design).fingerprint()).add(word_bits_of(design, options_)).finish();
+  }
+
+  Fingerprint inputs() const override {
+    Hasher hasher;
+    for (const ImageSet* images : {&data_.train, &data_.validation}) {
+      for (const std::vector<std::uint8_t>* bytes : {&images->pixels, &images->labels}) {
+        hasher.add(std::string_view(reinterpret_cast<const char*>(bytes->data()), bytes->size()));
+      }
+    }
+    return hasher.finish();
   }
 
   std::vector<Evaluation> estimate(std::span<const Design> designs, std::stop_token stop) const override {

@@ -27,6 +27,26 @@ struct Cell {
   bool number = false;
 };
 
+/// Whether a constraint reads a measured metric: its violation is a measurement then.
+bool constrains_measured(const ExperimentRecord& experiment) {
+  const auto reads = [](const std::string& constraint, const std::string& name) {
+    const auto is_part = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '.'; };
+    for (std::size_t at = 0; (at = constraint.find(name, at)) != std::string::npos; ++at) {
+      const bool begins = at == 0 || !is_part(constraint[at - 1]);
+      const bool ends = at + name.size() == constraint.size() || !is_part(constraint[at + name.size()]);
+      if (begins && ends) return true;
+    }
+    return false;
+  };
+  for (const StoredMetric& stored : experiment.metrics) {
+    if (stored.metric.source != Source::measured) continue;
+    for (const std::string& constraint : experiment.constraints) {
+      if (reads(constraint, stored.metric.name)) return true;
+    }
+  }
+  return false;
+}
+
 std::vector<Cell> row(const ExperimentRecord& experiment, const TrialRecord& trial, const ExportOptions& options) {
   std::vector<Cell> cells;
   cells.push_back({"number", std::to_string(trial.number), true});
@@ -44,7 +64,7 @@ std::vector<Cell> row(const ExperimentRecord& experiment, const TrialRecord& tri
     if (options.reproducible && metric.source == Source::measured) continue;
     cells.push_back({metric.name, trial.values.empty() ? "" : shortest(trial.values[i]), true});
   }
-  if (!experiment.constraints.empty()) cells.push_back({"violation", shortest(trial.violation), true});
+  if (!experiment.constraints.empty() && !(options.reproducible && constrains_measured(experiment))) cells.push_back({"violation", shortest(trial.violation), true});
   if (!options.reproducible) {
     cells.push_back({"cached", trial.cached ? "1" : "0", true});
     cells.push_back({"started_at", shortest(trial.started_at), true});
@@ -81,7 +101,10 @@ std::string export_json(const Store& store, const ExperimentRecord& experiment, 
     for (const Cell& cell : row(experiment, trial, options)) {
       if (cell.text.empty()) continue;
       text += (first_cell ? "" : ", ") + nlohmann::json(cell.name).dump() + ": ";
-      text += cell.number ? cell.text : nlohmann::json(cell.text).dump();
+      const bool finite = cell.text.find_first_of("in") == std::string::npos;  // JSON has no inf
+      text += !cell.number ? nlohmann::json(cell.text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
+              : finite     ? cell.text
+                           : "null";
       first_cell = false;
     }
     text += "}";

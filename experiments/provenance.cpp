@@ -70,16 +70,19 @@ std::string difference_at(const std::string& path, const Config& stored, const C
 
 }  // namespace
 
-std::string machine_description() {
+std::string machine_description(const std::string& trainer,
+                                const std::vector<std::pair<std::string, std::string>>& inputs) {
   utsname system{};
   uname(&system);
-  const nlohmann::json description{
+  nlohmann::json description{
       {"cpu", cpu_field("model name")},
       {"instruction_sets", instruction_sets()},
       {"architecture", system.machine},
       {"compiler", "g++ " __VERSION__},
-      {"libraries", {{"sqlite", sqlite3_libversion()}, {"torch", DUET_TORCH_VERSION}, {"fmt", FMT_VERSION}}},
+      {"libraries", {{"sqlite", sqlite3_libversion()}, {"fmt", FMT_VERSION}}},
   };
+  if (!trainer.empty()) description["trainer"] = trainer;
+  for (const auto& [estimator, fingerprint] : inputs) description["files"][estimator] = fingerprint;
   return description.dump();
 }
 

@@ -2,11 +2,16 @@
 /// Where results come from, and how two specifications differ.
 
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace duet {
 
 /// What the bits of a result may depend on: CPU model and instruction sets, compiler, library versions. JSON.
-std::string machine_description();
+/// `trainer`: Trainer::description() if networks are trained, else empty. `inputs`: Estimator::inputs() of each
+/// estimator by its name.
+std::string machine_description(const std::string& trainer,
+                                const std::vector<std::pair<std::string, std::string>>& inputs);
 
 /// Version of duet and, where known, of the commit it was built from: "0.1.0 (1a2b3c4)".
 std::string code_version();

@@ -1,6 +1,7 @@
 #include "experiments/run.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -12,6 +13,7 @@
 #include "core/errors.hpp"
 #include "core/thread_pool.hpp"
 #include "estimators/cache.hpp"
+#include "estimators/trainer.hpp"
 #include "experiments/provenance.hpp"
 
 namespace duet {
@@ -28,7 +30,8 @@ double unix_time() {
 /// Puts a cache in front of every expensive estimator. Idempotent.
 void attach_caches(Specification& specification, Store& store) {
   for (Specification::Scorer& scorer : specification.scorers) {
-    if (!scorer.estimator->expensive() || dynamic_cast<CachedEstimator*>(scorer.estimator.get()) != nullptr) continue;
+    // What learns gives other results tomorrow: not for a cache.
+    if (!scorer.estimator->expensive() || scorer.estimator->learns() || dynamic_cast<CachedEstimator*>(scorer.estimator.get()) != nullptr) continue;
     scorer.estimator =
         std::make_unique<CachedEstimator>(std::move(scorer.estimator), scorer.identity, store.evaluations());
   }
@@ -46,7 +49,10 @@ class Loop {
         space_(specification.space->space()),
         strategy_(specification.strategy->create(specification.problem(), specification.strategy_options)) {
     for (TrialRecord& trial : store_.trials(experiment_)) stored_.emplace(trial.number, std::move(trial));
-    if (options_.workers > 1) pool_ = std::make_unique<ThreadPool>(options_.workers);
+    // A learning estimator must have been told the trials 1 … t - 1, and no others, when it scores trial t.
+    const bool learning = std::any_of(specification.scorers.begin(), specification.scorers.end(),
+                                      [](const auto& scorer) { return scorer.estimator->learns(); });
+    if (options_.workers > 1 && !learning) pool_ = std::make_unique<ThreadPool>(options_.workers);
   }
 
   ~Loop() { abandon_.request_stop(); }
@@ -76,8 +82,15 @@ class Loop {
         finish(RunSummary::End::exhausted, exhausted_sentence());
         break;
       }
-      if (specification_.budget.time_s && seconds_since(start) >= *specification_.budget.time_s) {
+      if (specification_.budget.time_s && !ended_ && seconds_since(start) >= *specification_.budget.time_s) {
         finish(RunSummary::End::time, "the time budget is spent");
+        // What has not begun is left for the next run; what has is waited for.
+        inline_.clear();
+        drop_queued_ = true;
+      }
+      if (drop_queued_ && running_ == 0) {
+        const std::lock_guard lock(mutex_);
+        if (completed_.empty()) break;
       }
       collect(start);
     }
@@ -144,6 +157,10 @@ class Loop {
   }
 
   void accept(Proposal proposal) {
+    if (proposal.candidate.size() != space_.size()) {
+      throw ConfigError(fmt::format("strategy '{}' proposed a candidate with {} parameters; the space has {}",
+                                    specification_.strategy->name, proposal.candidate.size(), space_.size()));
+    }
     const std::uint64_t number = ++asked_;
     pending_.push_back({number, proposal.candidate});
     open_.emplace_back();
@@ -161,6 +178,12 @@ class Loop {
           space_.describe(trial.record.candidate)));
     }
 
+    if (auto reason = space_.why_malformed(trial.record.candidate)) {
+      ++originals_;
+      duplicates_in_a_row_ = 0;
+      rule_out(trial, *reason);
+      return;
+    }
     const auto [first, is_new] = firsts_.try_emplace(space_.fingerprint(trial.record.candidate), number);
     if (!is_new) {
       trial.record.duplicate_of = first->second;
@@ -192,13 +215,17 @@ class Loop {
       return;
     }
     if (auto reason = space_.why_invalid(trial.record.candidate)) {
-      trial.record.status = Status::invalid;
-      trial.record.reason = "the design " + *reason;
-      trial.record.started_at = unix_time();
-      complete(trial);
+      rule_out(trial, "the design " + *reason);
       return;
     }
     dispatch(trial.record.number, trial.record.candidate);
+  }
+
+  void rule_out(Open& trial, std::string reason) {
+    trial.record.status = Status::invalid;
+    trial.record.reason = std::move(reason);
+    if (!stored_.contains(trial.record.number)) trial.record.started_at = unix_time();
+    complete(trial);
   }
 
   static void take_over(Open& duplicate, const Outcome& original) {
@@ -213,7 +240,8 @@ class Loop {
 
   void dispatch(std::uint64_t number, Candidate candidate) {
     auto work = [this, number, candidate = std::move(candidate)]() mutable {
-      if (abandon_.stop_requested()) return;
+      const Running guard(*this);
+      if (abandon_.stop_requested() || drop_queued_) return;
       if (options_.before_scoring) options_.before_scoring(number);
       const double started = unix_time();
       const auto start = Clock::now();
@@ -242,7 +270,9 @@ class Loop {
     std::vector<Completed> completed;
     {
       std::unique_lock lock(mutex_);
-      const auto ready = [this] { return !completed_.empty() || options_.stop.stop_requested(); };
+      const auto ready = [this] {
+        return !completed_.empty() || options_.stop.stop_requested() || (drop_queued_ && running_ == 0);
+      };
       if (pool_) {
         if (specification_.budget.time_s && !ended_) {
           const double left = *specification_.budget.time_s - seconds_since(start);
@@ -330,6 +360,22 @@ class Loop {
   bool ended_ = false;           // no more proposals
   RunSummary summary_;
 
+  /// Counts the tasks that have begun and not ended.
+  class Running {
+   public:
+    explicit Running(Loop& loop) : loop_(loop) { ++loop_.running_; }
+    ~Running() {
+      const std::lock_guard lock(loop_.mutex_);
+      --loop_.running_;
+      loop_.wake_.notify_all();
+    }
+    Running(const Running&) = delete;
+    Running& operator=(const Running&) = delete;
+
+   private:
+    Loop& loop_;
+  };
+
   struct Completed {
     std::uint64_t number;
     double started_at;
@@ -339,6 +385,8 @@ class Loop {
   std::condition_variable wake_;
   std::vector<Completed> completed_;  // guarded by mutex_
   std::stop_source abandon_;
+  std::atomic<bool> drop_queued_ = false;  // the time is over: tasks that have not begun do not begin
+  std::atomic<std::size_t> running_ = 0;   // decremented under mutex_
   std::deque<std::function<void()>> inline_;  // work of a run with one worker
   std::unique_ptr<ThreadPool> pool_;  // last: its threads use what stands above
 };
@@ -380,18 +428,25 @@ RunSummary run(Specification& specification, Store& store, const RunOptions& opt
   attach_caches(specification, store);
   ExperimentRecord experiment = specification.record();
   experiment.code_version = code_version();
-  experiment.machine = machine_description();
+  const bool trains = std::any_of(specification.scorers.begin(), specification.scorers.end(),
+                                  [](const auto& scorer) { return scorer.name == "trained"; });
+  std::vector<std::pair<std::string, std::string>> inputs;
+  for (const auto& scorer : specification.scorers) inputs.emplace_back(scorer.name, scorer.estimator->inputs().hex());
+  experiment.machine = machine_description(trains ? load_trainer().description() : "", inputs);
   experiment.created_at = timestamp();
   if (auto existing = store.find(specification.name)) {
     if (existing->identity != experiment.identity || existing->space_fingerprint != experiment.space_fingerprint) {
       throw StoreError(fmt::format(
           "{}: experiment '{}' was begun with another specification ({}); choose another name or output, or delete it",
-          store.path().string(), specification.name, first_difference(existing->identity, experiment.identity)));
+          store.path().string(), specification.name,
+          existing->identity != experiment.identity ? first_difference(existing->identity, experiment.identity)
+                                                    : "its parameters mean something else in this version of duet"));
     }
     if (existing->machine != experiment.machine && options.on_warning) {
-      options.on_warning(
-          "this experiment was begun on another machine or with other libraries: what is stored is replayed exactly, "
-          "new trials may differ in their last bits");
+      options.on_warning(fmt::format(
+          "what results depend on has changed since this experiment was begun ({}): what is stored is replayed exactly, "
+          "new trials may differ",
+          first_difference(existing->machine, experiment.machine)));
     }
     if (existing->code_version != experiment.code_version && options.on_warning) {
       options.on_warning(fmt::format("this experiment was begun with duet {}, this is {}: what is stored is replayed, new "

@@ -23,7 +23,10 @@ void check_name(const std::string& name, const std::function<void(const std::str
     return std::isalnum(c) != 0 || c == '_' || c == '-' || c == '.';
   });
   if (!clean) fail(fmt::format("the name '{}' must be made of letters, digits, '_', '-' and '.'", name));
-  if (reserved_names.contains(name) || name.starts_with("trial_") || name.starts_with("sqlite_")) {
+  std::string lower = name;  // SQLite does not tell case apart
+  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  if (reserved_names.contains(lower) || lower.starts_with("trial_") || lower.starts_with("trials_") ||
+      lower.starts_with("sqlite_")) {
     fail(fmt::format("the name '{}' is taken by a table of the database", name));
   }
 }
@@ -67,6 +70,12 @@ void read_scorers(const Config& section, const Registry& registry, Specification
       if (std::string_view(error.what()).starts_with(given.document())) throw;
       given.fail(error.what());
     }
+    Hasher identity;
+    identity.add(scorer.identity).add(scorer.estimator->inputs());
+    for (const Metric& metric : scorer.estimator->metrics()) {  // cached values are told apart by their position only
+      identity.add(std::string_view(metric.name)).add(std::string_view(metric.unit));
+    }
+    scorer.identity = identity.finish();
     scorer.first_metric = specification.metrics.size();
     for (const Metric& metric : scorer.estimator->metrics()) {
       for (const StoredMetric& other : specification.metrics) {
@@ -74,6 +83,11 @@ void read_scorers(const Config& section, const Registry& registry, Specification
           given.fail(fmt::format("metric '{}' is reported by both '{}' and '{}'", metric.name, other.estimator,
                                  plugin.name));
         }
+      }
+      static const std::set<std::string, std::less<>> columns{"number",  "status", "reason",     "violation", "duplicate_of",
+                                                              "parents", "cached", "started_at", "duration_s"};
+      if (columns.contains(metric.name)) {
+        given.fail(fmt::format("metric '{}' has the name of a column that every trial has", metric.name));
       }
       if (specification.space->space().find(metric.name)) {
         given.fail(fmt::format("metric '{}' has the name of a parameter", metric.name));
@@ -248,9 +262,23 @@ Specification read_specification(const Config& config, const std::filesystem::pa
     const auto found = config.find(key);
     return found ? found->canonical() : std::string("null");
   };
+  // What the order of keys decides: rows store values by position, and objectives are summed in their order.
+  std::vector<std::string> metrics;
+  for (const StoredMetric& stored : result.metrics) {
+    metrics.push_back(fmt::format("\"{} [{}]\"", stored.metric.name, stored.metric.unit));
+  }
+  std::vector<std::string> goals;
+  for (const Objective& objective : result.objectives) {
+    goals.push_back(fmt::format("\"{} {}\"", to_string(objective.direction),
+                                result.metrics[objective.metric].metric.name));
+  }
+  std::vector<std::string> paths;
+  for (const Parameter& parameter : result.space->space().parameters()) paths.push_back("\"" + parameter.path + "\"");
   result.identity = fmt::format(
-      "{{\"constraints\":{},\"estimators\":{},\"initial\":{},\"max_duplicates\":{},\"objectives\":{},\"search\":{},"
+      "{{\"order of metrics\":[{}],\"order of objectives\":[{}],"
+      "\"order of parameters\":[{}],\"constraints\":{},\"estimators\":{},\"initial\":{},\"max_duplicates\":{},\"objectives\":{},\"search\":{},"
       "\"seed\":{},\"space\":{},\"window\":{}}}",
+      fmt::join(metrics, ","), fmt::join(goals, ","), fmt::join(paths, ","),
       part("constraints"), part("estimators"), part("initial"), result.max_duplicates, part("objectives"),
       part("search"), result.seed, part("space"), result.window);
   return result;

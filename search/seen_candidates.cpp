@@ -1,11 +1,16 @@
 #include "search/seen_candidates.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace duet {
 
 void SeenCandidates::add(std::span<const PendingTrial> trials) {
-  for (const PendingTrial& trial : trials) add(trial.candidate);
+  // In number order, and mostly known from the last call.
+  const auto fresh = std::partition_point(trials.begin(), trials.end(),
+                                          [this](const PendingTrial& trial) { return trial.number <= newest_; });
+  for (auto trial = fresh; trial != trials.end(); ++trial) add(trial->candidate);
+  if (!trials.empty()) newest_ = std::max(newest_, trials.back().number);
 }
 
 void SeenCandidates::add(std::span<const FinishedTrial> trials) {
@@ -14,10 +19,12 @@ void SeenCandidates::add(std::span<const FinishedTrial> trials) {
 
 std::optional<Candidate> SeenCandidates::draw(Random& random) {
   if (!left_) {
-    Candidate candidate;
+    std::optional<Candidate> candidate;
     for (int attempt = 0; attempt < max_tries; ++attempt) {
-      candidate = space_->sample(random);
-      if (add(candidate)) return candidate;
+      std::optional<Candidate> drawn = space_->try_sample(random);
+      if (!drawn) break;
+      candidate = std::move(drawn);
+      if (add(*candidate)) return candidate;
     }
     const Cardinality cardinality = space_->cardinality();
     if (!cardinality.finite || !cardinality.exact || *cardinality.exact > max_enumerated) return candidate;

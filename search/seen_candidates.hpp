@@ -27,7 +27,7 @@ class SeenCandidates {
   /// Draws a candidate that is new and adds it. After max_tries draws without success a space of at most
   /// max_enumerated candidates is listed: from then on the draw is uniform over the valid candidates that are
   /// left, and nothing if none is left. In a larger space the last draw is returned although it is not new.
-  /// \throws ConfigError as Space::sample does.
+  /// Nothing, too, where a larger space has so few valid candidates that none is found.
   std::optional<Candidate> draw(Random& random);
 
   static constexpr int max_tries = 100;
@@ -35,6 +35,7 @@ class SeenCandidates {
 
  private:
   const Space* space_;
+  std::uint64_t newest_ = 0;                    // pending trials up to this number have been added
   std::unordered_set<Fingerprint> seen_;        // never iterated
   std::optional<std::vector<Candidate>> left_;  // may hold candidates seen since it was made
 };

@@ -98,9 +98,10 @@ TEST_F(SlowTrained, GivesTheSameRowsForAnyNumberOfWorkersAndHoweverOftenItIsKill
         ended = process.ended_within(std::chrono::milliseconds(static_cast<int>(1000 * moment)));
         if (!ended) {
           process.send(SIGKILL);
-          EXPECT_EQ(process.wait().signal, SIGKILL);
-          ++killed;
-          continue;
+          if (process.wait().signal == SIGKILL) {
+            ++killed;
+            continue;
+          }  // else it had just come to its end
         }
       }
       EXPECT_EQ(process.wait().exit_code, 0);
