@@ -270,6 +270,30 @@ TEST(SpaceTree, CompilesInPreOrder) {
   EXPECT_EQ(space.encoded_size(), 1u + 2 + 2 + 1 + 3 * (2 + 2) + 1);
 }
 
+TEST(SpaceConstraints, ManyDerivedQuantitiesStaySmall) {
+  Space space({integer("x", 0, 9)});
+  for (int i = 0; i < 40; ++i) {
+    space.add_derived(fmt::format("d{}", i), "1", Config::parse(i == 0 ? "x + 1" : fmt::format("d{} + 1", i - 1), "d"));
+  }
+  Candidate candidate(1);
+  candidate.set(0, 2);
+  EXPECT_EQ(space.read(candidate, 40), 42);
+}
+
+TEST(SpaceRange, ExtremeRealsAreSampledAcrossTheirRange) {
+  const Space space({real("linear", -1e308, 1e308), real("wide", 1e-200, 1e200, "1", "", true)});
+  Random random(1, "extreme");
+  int negative = 0, small = 0;
+  for (int i = 0; i < 1000; ++i) {
+    const Candidate candidate = space.sample(random);
+    ASSERT_TRUE(space.valid(candidate));
+    negative += candidate[0] < 0;
+    small += candidate[1] < 1;
+  }
+  EXPECT_NEAR(negative, 500, 100);
+  EXPECT_NEAR(small, 500, 100);
+}
+
 TEST(SpaceTree, CountsOfOneValueAreNoDecision) {
   const Space space(
       {choice("op", {{"a", {repeat("x", integer("n", 2, 2), {integer("y", 0, 1)})}}, {"b", {}}}),

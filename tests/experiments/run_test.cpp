@@ -313,6 +313,69 @@ TEST(Loop, ATimeBudgetEndsTheRun) {
   EXPECT_LT(summary.trials, 10'000U);
 }
 
+// What has not begun when the time is over does not begin, and is there after a resume.
+TEST(Loop, ATimeBudgetDoesNotWaitForTheWholeWindow) {
+  const Registry registry = toy_registry();
+  const TemporaryDirectory directory;
+  const std::string text = toy_specification(registry, "random", 60, 50);
+  run_text(registry, text, directory / "whole.db");
+  for (const std::size_t workers : {1, 2}) {
+    const auto file = directory / fmt::format("{}.db", workers);
+    std::string limited = text;
+    limited.replace(limited.find("budget: {trials: 60}"), 20, "budget: {trials: 60, time: 60ms}");
+    RunOptions options{.workers = workers};
+    options.before_scoring = [](std::uint64_t) { std::this_thread::sleep_for(std::chrono::milliseconds(20)); };
+    const RunSummary summary = run_text(registry, limited, file, options);
+    EXPECT_EQ(summary.end, RunSummary::End::time);
+    EXPECT_LT(summary.trials, 50U) << workers << " workers";
+    run_text(registry, text, file);
+    EXPECT_EQ(reproducible_csv(file), reproducible_csv(directory / "whole.db"));
+  }
+}
+
+// Three designs of 400 are valid: random search ends in order when none is left.
+TEST(Loop, ASpaceWithFewValidDesignsEndsInOrder) {
+  const Registry registry = toy_registry();
+  const TemporaryDirectory directory;
+  const RunSummary summary = run_text(
+      registry,
+      "name: t\nspace: {p: {type: parameters, parameters: {a: {integer: [1, 400]}}}, constraints: [p.a <= 3]}\n"
+      "estimators: [toy]\nobjectives: [cost_s]\nsearch: random\nbudget: 100\n",
+      directory / "t.db");
+  EXPECT_EQ(summary.end, RunSummary::End::exhausted);
+  EXPECT_EQ(summary.originals, 3U);
+}
+
+TEST(Loop, AMalformedProposalIsAnExplainedRow) {
+  Registry registry = toy_registry();
+  class Malformed final : public Strategy {
+   public:
+    explicit Malformed(const Space& space) : space_(space) {}
+    std::vector<Proposal> ask(std::uint64_t first, std::size_t, std::span<const PendingTrial>) override {
+      Candidate candidate = space_.unrank(first);
+      if (first == 2) candidate.set(0, 7);  // of three options
+      return {{candidate, {}}};
+    }
+    void tell(std::span<const FinishedTrial>) override {}
+
+   private:
+    const Space& space_;
+  };
+  StrategyPlugin plugin;
+  plugin.name = "malformed";
+  plugin.create = [](const Problem& problem, const Options&) { return std::make_unique<Malformed>(*problem.space); };
+  registry.strategies.add(plugin);
+  const TemporaryDirectory directory;
+  const std::string text =
+      "name: m\nspace: {p: {type: parameters, parameters: {c: {choice: [a, b, c]}, n: {integer: [0, 9]}}}}\n"
+      "estimators: [toy]\nobjectives: [cost_s]\nsearch: malformed\nbudget: 3\nwindow: 1\n";
+  EXPECT_EQ(run_text(registry, text, directory / "m.db").originals, 3U);
+  const std::string rows = reproducible_csv(directory / "m.db");
+  EXPECT_THAT(rows, HasSubstr("2,invalid,\"'p.c' has a value outside choice [a, b, c]\""));
+  EXPECT_EQ(run_text(registry, text, directory / "m.db").replayed, 3U);
+  EXPECT_EQ(reproducible_csv(directory / "m.db"), rows);
+}
+
 TEST(Loop, FailuresAreStoredWithTheirReason) {
   const Registry registry = toy_registry();
   const TemporaryDirectory directory;

@@ -81,6 +81,21 @@ TEST(Specification, IdentityIgnoresLayoutNameAndBudgetOnly) {
   EXPECT_NE(read(valid + "seed: 3\n").identity, identity);
 }
 
+// Rows hold metrics by position: a file with its metrics in another order is another experiment.
+TEST(Specification, IdentityKeepsTheOrderThatRowsDependOn) {
+  const auto with_order = [](const std::string& parameters, const std::string& objectives) {
+    return read("name: o\nspace: {p: {type: parameters, parameters: {" + parameters +
+                "}}}\nestimators: [toy]\nobjectives: {" + objectives + "}\nsearch: random\nbudget: 3\n")
+        .identity;
+  };
+  const std::string x = "x: {integer: [0, 9]}", y = "y: {integer: [0, 9]}";
+  const std::string cost = "cost_s: minimize", quality = "quality: maximize";
+  const std::string identity = with_order(x + ", " + y, cost + ", " + quality);
+  EXPECT_EQ(with_order(x + ", " + y, cost + ", " + quality), identity);
+  EXPECT_NE(with_order(y + ", " + x, cost + ", " + quality), identity);
+  EXPECT_NE(with_order(x + ", " + y, quality + ", " + cost), identity);
+}
+
 TEST(Specification, OverridesTakeTheFilesPlace) {
   Overrides overrides;
   overrides.seed = 5;
