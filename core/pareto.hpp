@@ -26,8 +26,16 @@ std::vector<std::size_t> non_dominated_ranks(std::span<const Point> points);
 std::vector<double> crowding_distance(std::span<const Point> points);
 
 /// Volume dominated by the points and bounded by `reference`; points not better than it in every objective count
-/// nothing. Exact: sweeps for two (O(n log n)) and three objectives (O(n log n), Beume et al. 2009); beyond three,
-/// slicing by the last objective. Requires at least one objective.
+/// nothing, and a box without an end has infinite volume. Exact but for rounding, and independent of the order of the
+/// points, to the bit. Sweeps for two and three objectives (O(n log n), Beume et al., IEEE TEVC 13(5), 2009) and four
+/// (O(n² log n), after Guerreiro et al., CCCG 2012), beyond them slices with exclusive volumes (WFG: While et al.,
+/// IEEE TEVC 16(1), 2012). Requires at least one objective.
 double hypervolume(std::span<const Point> points, std::span<const double> reference);
+
+/// What each point adds: the volume that it alone of all the points dominates, bounded by `reference`. 0 for points
+/// that another one equals or dominates, and for points not better than the reference everywhere; infinity where
+/// nothing ends it. O(n log n) for two objectives; beyond, one hypervolume of the others per point, within the
+/// part of space that the point alone can dominate.
+std::vector<double> hypervolume_contributions(std::span<const Point> points, std::span<const double> reference);
 
 }  // namespace duet

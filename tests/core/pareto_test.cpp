@@ -232,8 +232,9 @@ TEST(Hypervolume, PointsNotBetterThanTheReferenceCountNothing) {
 
 TEST(Hypervolume, CountsCellsExactly) {
   std::uint32_t seed = 2000;
-  for (std::size_t objectives = 1; objectives <= 5; ++objectives) {
+  for (std::size_t objectives = 1; objectives <= 7; ++objectives) {
     for (const unsigned levels : {2u, 4u, 7u}) {
+      if (objectives > 5 && levels > 4) continue;
       for (const std::size_t count : {1u, 2u, 5u, 40u}) {
         for (int repeat = 0; repeat < 5; ++repeat) {
           const auto points = grid_points(count, objectives, levels, ++seed);
@@ -248,7 +249,7 @@ TEST(Hypervolume, CountsCellsExactly) {
 
 TEST(Hypervolume, AgreesWithInclusionAndExclusion) {
   std::mt19937 random(3);
-  for (std::size_t objectives = 1; objectives <= 5; ++objectives) {
+  for (std::size_t objectives = 1; objectives <= 7; ++objectives) {
     for (int repeat = 0; repeat < 20; ++repeat) {
       std::vector<Point> points(1 + random() % 9, Point(objectives));
       for (Point& point : points) {
@@ -262,7 +263,7 @@ TEST(Hypervolume, AgreesWithInclusionAndExclusion) {
 
 TEST(Hypervolume, DoesNotDependOnTheOrderOfThePoints) {
   std::mt19937 random(4);
-  for (std::size_t objectives = 2; objectives <= 4; ++objectives) {
+  for (std::size_t objectives = 2; objectives <= 6; ++objectives) {
     std::vector<Point> points(50, Point(objectives));
     for (Point& point : points) {
       for (double& value : point) value = static_cast<double>(random() % 20) / 19.0;
@@ -291,6 +292,123 @@ TEST(Hypervolume, OfLargeSets) {
   const double cells = (side + 1) * (side + 1) * (side + 1);
   EXPECT_EQ(hypervolume(triangle, Point{side + 1, side + 1, side + 1}),
             cells - side * (side + 1) * (side + 2) / 6);
+}
+
+/// Points of which none dominates another: on a sphere around the origin.
+std::vector<Point> sphere_points(std::size_t count, std::size_t objectives, std::uint32_t seed) {
+  std::mt19937 random(seed);
+  std::vector<Point> points(count, Point(objectives));
+  for (Point& point : points) {
+    double length = 0;
+    for (double& value : point) {
+      value = 0.01 + static_cast<double>(random()) / 4294967296.0;
+      length += value * value;
+    }
+    for (double& value : point) value /= -std::sqrt(length);
+  }
+  return points;
+}
+
+TEST(Hypervolume, OfManyPointsIsWhatTheyAddOneByOne) {
+  for (std::size_t objectives = 2; objectives <= 6; ++objectives) {
+    const auto points = sphere_points(objectives < 5 ? 120 : 50, objectives, 5);
+    const Point reference(objectives, 0.0);
+    // Column by column: the volume is the integral of the sections over the first objective.
+    std::vector<Point> sorted = points;
+    std::sort(sorted.begin(), sorted.end());
+    double volume = 0;
+    std::vector<Point> section;
+    for (std::size_t i = 0; i < sorted.size(); ++i) {
+      section.emplace_back(sorted[i].begin() + 1, sorted[i].end());
+      const double next = i + 1 < sorted.size() ? sorted[i + 1][0] : 0;
+      volume += (next - sorted[i][0]) * hypervolume(section, Point(objectives - 1, 0.0));
+    }
+    EXPECT_NEAR(hypervolume(points, reference), volume, 1e-12 * volume) << objectives;
+  }
+}
+
+TEST(Hypervolume, WithoutAnEndIsInfinite) {
+  EXPECT_EQ(hypervolume(std::vector<Point>{{-infinity, 0}, {0, 0}}, Point{1, 1}), infinity);
+  EXPECT_EQ(hypervolume(std::vector<Point>{{0, 0, 0}}, Point{1, infinity, 1}), infinity);
+  // Not better than the reference everywhere, so nothing at all.
+  EXPECT_EQ(hypervolume(std::vector<Point>{{-infinity, 1}, {infinity, 0}}, Point{1, 1}), 0);
+  EXPECT_EQ(hypervolume(std::vector<Point>{{std::nan(""), 0}, {0, 0}}, Point{1, 1}), 1);
+}
+
+TEST(Hypervolume, OfHugeAndTinyValues) {
+  for (const int exponent : {-600, 0, 250}) {
+    for (std::size_t objectives = 2; objectives <= 6; ++objectives) {
+      if (std::abs(exponent) * static_cast<int>(objectives) > 1000) continue;  // the volume is no double
+      auto points = grid_points(20, objectives, 9, 6);
+      const double plain = hypervolume(points, Point(objectives, 9.0));
+      for (Point& point : points) {
+        for (double& value : point) value = std::ldexp(value, exponent);
+      }
+      EXPECT_EQ(hypervolume(points, Point(objectives, std::ldexp(9.0, exponent))),
+                std::ldexp(plain, exponent * static_cast<int>(objectives)));
+    }
+  }
+  // Neither factor's square is a double, the volume is.
+  EXPECT_EQ(hypervolume(std::vector<Point>{{0, 0, 0, 0, 0}}, Point{0x1p600, 0x1p600, 0x1p-600, 0x1p-600, 2}), 2);
+}
+
+TEST(HypervolumeContributions, AreWhatIsLostWithoutThePoint) {
+  std::uint32_t seed = 3000;
+  for (std::size_t objectives = 1; objectives <= 6; ++objectives) {
+    for (const unsigned levels : {2u, 4u, 1000u}) {
+      for (const std::size_t count : {1u, 2u, 5u, 30u}) {
+        for (int repeat = 0; repeat < 4; ++repeat) {
+          const auto points = grid_points(count, objectives, levels, ++seed);
+          // Some points are on the reference or beyond it.
+          const Point reference(objectives, static_cast<double>(levels - repeat % 2));
+          const auto contributions = hypervolume_contributions(points, reference);
+          ASSERT_EQ(contributions.size(), count);
+          const double all = hypervolume(points, reference);
+          for (std::size_t i = 0; i < count; ++i) {
+            auto rest = points;
+            rest.erase(rest.begin() + static_cast<std::ptrdiff_t>(i));
+            // Whole numbers below 2^53, except for the largest boxes.
+            ASSERT_NEAR(contributions[i], all - hypervolume(rest, reference), 1e-12 * all)
+                << "seed " << seed << ", " << objectives << " objectives, point " << i;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(HypervolumeContributions, HandComputed) {
+  using Values = std::vector<double>;
+  EXPECT_TRUE(hypervolume_contributions(std::vector<Point>{}, Point{1, 1}).empty());
+  EXPECT_EQ(hypervolume_contributions(std::vector<Point>{{1, 3}, {2, 2}, {3, 1}}, Point{4, 4}), (Values{1, 1, 1}));
+  // (3, 3) is dominated, by (2, 2) alone, and takes two cells of its six.
+  EXPECT_EQ(hypervolume_contributions(std::vector<Point>{{1, 4}, {3, 3}, {2, 2}, {5, 1}}, Point{6, 6}),
+            (Values{2, 0, 4, 1}));
+  // Equal points: without one of them nothing is lost.
+  EXPECT_EQ(hypervolume_contributions(std::vector<Point>{{1, 1}, {1, 1}, {0, 2}}, Point{3, 3}), (Values{0, 0, 1}));
+  EXPECT_EQ(hypervolume_contributions(std::vector<Point>{{0, 0, 1}, {1, 1, 0}, {2, 0, 0}}, Point{2, 2, 2}),
+            (Values{3, 1, 0}));
+}
+
+TEST(HypervolumeContributions, InfinityWhereNothingEndsThem) {
+  // The inner point is ended by its neighbours although the reference is not.
+  EXPECT_EQ(hypervolume_contributions(std::vector<Point>{{0, 2}, {1, 1}, {2, 0}}, Point{infinity, infinity}),
+            (std::vector<double>{infinity, 1, infinity}));
+  EXPECT_EQ(hypervolume_contributions(std::vector<Point>{{-infinity, 2, 0}, {-infinity, 2, 0}, {1, 1, 0}},
+                                      Point{3, 3, 3}),
+            (std::vector<double>{0, 0, 6}));
+}
+
+TEST(HypervolumeContributions, KeepTheirDigitsWhereTheReferenceIsFarAway) {
+  for (std::size_t objectives = 3; objectives <= 5; ++objectives) {
+    // Points x and x + e_j around a corner: what lies between is a unit cube, whatever the reference.
+    std::vector<Point> points{Point(objectives, 0.0)};
+    for (std::size_t k = 0; k < objectives; ++k) {
+      points.emplace_back(objectives, -1.0);
+      points.back()[k] = 1;
+    }
+    EXPECT_EQ(hypervolume_contributions(points, Point(objectives, 1e9))[0], 1.0) << objectives;
+  }
 }
 
 }  // namespace
