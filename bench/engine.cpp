@@ -9,7 +9,6 @@
 // 30 small integers and 3 doubles takes about 100 bytes.
 
 #include <filesystem>
-#include <cmath>
 
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
@@ -132,33 +131,6 @@ void ask_and_tell(benchmark::State& state, const std::string& strategy) {
 }
 BENCHMARK_CAPTURE(ask_and_tell, random, "random")->ArgName("past")->Arg(1000)->Unit(benchmark::kMicrosecond);
 BENCHMARK_CAPTURE(ask_and_tell, nsga2, "nsga2")->ArgName("past")->Arg(100)->Arg(1000)->Arg(10'000)->Unit(benchmark::kMicrosecond);
-
-/// Hypervolume and front of random points.
-void front_of(benchmark::State& state) {
-  Random random(1, "bench");
-  std::vector<Point> points(static_cast<std::size_t>(state.range(1)), Point(static_cast<std::size_t>(state.range(0))));
-  for (Point& point : points) {
-    for (double& value : point) value = random.uniform();
-  }
-  for (auto _ : state) benchmark::DoNotOptimize(pareto_front(points));
-}
-BENCHMARK(front_of)->ArgNames({"objectives", "points"})->Args({2, 100'000})->Args({3, 100'000})->Unit(benchmark::kMillisecond);
-
-void hypervolume_of(benchmark::State& state) {
-  Random random(1, "bench");
-  std::vector<Point> points(static_cast<std::size_t>(state.range(1)), Point(static_cast<std::size_t>(state.range(0))));
-  for (Point& point : points) {  // on the unit sphere: none dominates another
-    double length = 0;
-    for (double& value : point) {
-      value = std::abs(random.normal());
-      length += value * value;
-    }
-    for (double& value : point) value = 1 - value / std::sqrt(length);
-  }
-  const Point reference(static_cast<std::size_t>(state.range(0)), 1.0);
-  for (auto _ : state) benchmark::DoNotOptimize(hypervolume(points, reference));
-}
-BENCHMARK(hypervolume_of)->ArgNames({"objectives", "points"})->Args({2, 1000})->Args({3, 1000})->Args({4, 100})->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace duet
