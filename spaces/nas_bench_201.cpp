@@ -30,6 +30,27 @@ std::string architecture_string(const std::array<std::string, edges.size()>& cel
   return text;
 }
 
+/// The string by which NATS-Bench tells isomorphic cells (Dong et al., "NATS-Bench", TPAMI 2021): sums of
+/// sorted terms, skips left out, "#" for zeros. A sum that a skip hands on stays one term, and zeros are terms.
+std::string unique_string(const std::array<std::string, edges.size()>& cell) {
+  std::array<std::string, last_node + 1> nodes{"0"};
+  for (int to = 1; to <= last_node; ++to) {
+    std::vector<std::string> terms;
+    for (std::size_t i = 0; i < edges.size(); ++i) {
+      if (edges[i].to != to) continue;
+      const std::string& from = nodes[static_cast<std::size_t>(edges[i].from)];
+      if (cell[i] == "none" || from == "#") {
+        terms.push_back("#");
+      } else {
+        terms.push_back(cell[i] == "skip_connect" ? from : fmt::format("({})@{}", from, cell[i]));
+      }
+    }
+    std::sort(terms.begin(), terms.end());
+    nodes[static_cast<std::size_t>(to)] = fmt::format("{}", fmt::join(terms, "+"));
+  }
+  return nodes[last_node];
+}
+
 class NasBench201 final : public DesignPart {
  public:
   explicit NasBench201(const Options& options)
@@ -66,7 +87,9 @@ class NasBench201 final : public DesignPart {
 
   std::vector<PartLabel> labels() const override {
     return {{"architecture", "The benchmark's architecture string.",
-             [](const Assignment& a) { return architecture_string(cell(a)); }}};
+             [](const Assignment& a) { return architecture_string(cell(a)); }},
+            {"unique", "NATS-Bench's unique string: equal for the cells that it holds isomorphic.",
+             [](const Assignment& a) { return unique_string(cell(a)); }}};
   }
 
   std::optional<Network> network(const Assignment& assignment) const override { return build(assignment); }

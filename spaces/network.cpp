@@ -442,6 +442,11 @@ std::string_view name_of(const Operator& op) {
       op);
 }
 
+void hash(Hasher& hasher, const Operator& op) {
+  hasher.add(name_of(op));
+  std::visit(AttributeHasher(hasher), op);
+}
+
 NodeId Network::add(std::string name, Operator op, std::vector<NodeId> inputs) {
   const Inference inference(nodes_, name, op, inputs);
   if (name.empty()) inference.fail("a node needs a name");
@@ -532,8 +537,7 @@ Fingerprint Network::fingerprint() const {
   hasher.add(std::string_view("duet.network"));
   hasher.add(static_cast<std::uint64_t>(nodes_.size()));
   for (const Node& node : nodes_) {
-    hasher.add(name_of(node.op));
-    std::visit(AttributeHasher(hasher), node.op);
+    hash(hasher, node.op);
     hasher.add(static_cast<std::uint64_t>(node.inputs.size()));
     for (const NodeId input : node.inputs) hasher.add(static_cast<std::uint64_t>(input));
   }

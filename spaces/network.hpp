@@ -146,6 +146,9 @@ using Operator =
 /// The operator's snake_case name: "convolution", "batch_normalization", ….
 std::string_view name_of(const Operator& op);
 
+/// Adds the operator's name and attributes.
+void hash(Hasher& hasher, const Operator& op);
+
 using NodeId = std::size_t;
 
 struct Node {
