@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <filesystem>
 
 #include <fmt/format.h>
 
@@ -18,7 +19,9 @@ using namespace duet::cli;
 int report(const CLI::ParseError& error, const CLI::App& app, const std::vector<std::string>& arguments) {
   if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(error);  // --help, --version
   std::vector<std::string> names;
-  for (const CLI::App* command : app.get_subcommands(nullptr)) names.push_back(command->get_name());
+  for (const CLI::App* command : app.get_subcommands(nullptr)) {
+    if (!command->get_group().empty()) names.push_back(command->get_name());
+  }
   std::string message = error.what();
   if (!arguments.empty() && arguments[0][0] != '-' &&
       std::find(names.begin(), names.end(), arguments[0]) == names.end()) {
@@ -26,6 +29,20 @@ int report(const CLI::ParseError& error, const CLI::App& app, const std::vector<
   }
   fmt::print(stderr, "duet: {}\nTry 'duet --help'.\n", message);
   return user_error;
+}
+
+/// This program once more, with the same plug-ins.
+Process worker_process(const std::vector<std::string>& plugins) {
+  Process process;
+  process.program = "/proc/self/exe";  // also when the file has been replaced since
+  process.arguments = {"duet"};
+  for (const std::string& plugin : plugins) {
+    process.arguments.push_back("--plugin");
+    process.arguments.push_back(std::filesystem::absolute(plugin).string());
+  }
+  process.arguments.push_back("worker");
+  process.environment = environment_with({});
+  return process;
 }
 
 }  // namespace
@@ -45,6 +62,7 @@ int main(int argc, char** argv) {
         ->allow_extra_args(false);
     app.parse_complete_callback([&] {
       for (const std::string& plugin : plugins) load_plugin(plugin, context.registry);
+      context.registry.worker = worker_process(plugins);
     });
     add_run(app, context);
     add_catalog(app, context);
@@ -52,6 +70,7 @@ int main(int argc, char** argv) {
     add_results(app, context);
     add_finalize(app, context);
     add_maintenance(app, context);
+    add_worker(app, context);
     try {
       app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

@@ -920,7 +920,7 @@ std::string Config::one_of(std::span<const std::string> words) const {
                    in_quotes(node_->text)));
 }
 
-std::string Config::canonical() const {
+std::string Config::canonical(std::initializer_list<std::string_view> without) const {
   std::string out;
   // Recursion is bounded by max_depth.
   const auto write = [&](const auto& self, const Node& node) -> void {
@@ -948,6 +948,8 @@ std::string Config::canonical() const {
       case Kind::map:
         out += '{';
         for (const std::uint32_t i : node.by_key) {
+          const std::string_view key = node.entries[i].key;
+          if (&node == node_ && std::find(without.begin(), without.end(), key) != without.end()) continue;
           if (out.back() != '{') out += ',';
           append_json(out, node.entries[i].key);
           out += ':';

@@ -96,7 +96,8 @@ class Config {
 
   /// Canonical text of this subtree: equal for configurations that differ only in layout, comments and key
   /// order. JSON with sorted keys, except that plain numbers and truth values stand as they were written.
-  std::string canonical() const;
+  /// `without`: keys of this mapping that are left out.
+  std::string canonical(std::initializer_list<std::string_view> without = {}) const;
 
  private:
   struct Document;

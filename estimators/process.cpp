@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,48 +23,16 @@ using Clock = std::chrono::steady_clock;
 /// How soon a stop request is noticed.
 constexpr std::chrono::milliseconds tick{20};
 
-class FileDescriptor {
- public:
-  FileDescriptor() = default;
-  explicit FileDescriptor(int value) : value_(value) {}
-  ~FileDescriptor() { close(); }
-  FileDescriptor(FileDescriptor&& other) noexcept : value_(std::exchange(other.value_, -1)) {}
-  FileDescriptor& operator=(FileDescriptor&& other) noexcept {
-    std::swap(value_, other.value_);
-    return *this;
-  }
+/// Above the numbers that a child's files get, so that they can be copied onto those in any order.
+constexpr int lowest_number = 10;
 
-  int value() const { return value_; }
-  bool open() const { return value_ >= 0; }
-  void close() {
-    if (value_ >= 0) ::close(std::exchange(value_, -1));
-  }
-
- private:
-  int value_ = -1;
-};
-
-struct Pipe {
-  FileDescriptor read, write;
-};
-
-/// Both ends are closed in every program that any thread starts, and above the standard streams, so that they
-/// can be copied onto those in any order. \returns false with errno set.
-bool open_pipe(Pipe& pipe) {
-  std::array<int, 2> ends{};
-  if (pipe2(ends.data(), O_CLOEXEC) != 0) return false;
-  pipe = {FileDescriptor(ends[0]), FileDescriptor(ends[1])};
-  for (FileDescriptor* end : {&pipe.read, &pipe.write}) {
-    if (end->value() > STDERR_FILENO) continue;
-    FileDescriptor moved(fcntl(end->value(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
-    if (!moved.open()) return false;
-    *end = std::move(moved);
-  }
+/// The same file under a higher number. \returns false with errno set.
+bool move_up(FileDescriptor& file) {
+  if (file.value() >= lowest_number) return true;
+  FileDescriptor moved(fcntl(file.value(), F_DUPFD_CLOEXEC, lowest_number));
+  if (!moved.open()) return false;
+  file = std::move(moved);
   return true;
-}
-
-void make_non_blocking(const FileDescriptor& file) {
-  fcntl(file.value(), F_SETFL, fcntl(file.value(), F_GETFL) | O_NONBLOCK);
 }
 
 /// Keeps this thread from being ended by a program that closes its standard input.
@@ -102,64 +71,31 @@ std::vector<char*> pointers(std::span<const std::string> texts) {
   return result;
 }
 
-/// \returns 0 or the system's error.
-int spawn(const Process& process, int input, int output, int error, pid_t& pid) {
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
-  if (const int code = posix_spawn_file_actions_init(&actions); code != 0) return code;
-  if (const int code = posix_spawnattr_init(&attributes); code != 0) {
-    posix_spawn_file_actions_destroy(&actions);
-    return code;
-  }
-  const std::string directory = process.directory.string();
-  int code = 0;
-  const auto attempt = [&](int result) { code = code != 0 ? code : result; };
-  attempt(posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO));
-  attempt(posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO));
-  attempt(posix_spawn_file_actions_adddup2(&actions, error, STDERR_FILENO));
-  if (!directory.empty()) attempt(posix_spawn_file_actions_addchdir_np(&actions, directory.c_str()));
+}  // namespace
 
-  // The program starts with no signal blocked and none of those ignored that a terminal or a pipe sends.
-  sigset_t none, defaults;
-  sigemptyset(&none);
-  sigemptyset(&defaults);
-  for (const int signal : {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM, SIGCHLD}) sigaddset(&defaults, signal);
-  attempt(posix_spawnattr_setsigmask(&attributes, &none));
-  attempt(posix_spawnattr_setsigdefault(&attributes, &defaults));
-  attempt(posix_spawnattr_setpgroup(&attributes, 0));
-  attempt(posix_spawnattr_setflags(&attributes,
-                                   POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF));
-  if (code == 0) {
-    code = posix_spawn(&pid, process.program.c_str(), &actions, &attributes,
-                       pointers(process.arguments).data(), pointers(process.environment).data());
-  }
-  posix_spawnattr_destroy(&attributes);
-  posix_spawn_file_actions_destroy(&actions);
-  return code;
+void FileDescriptor::close() {
+  if (value_ >= 0) ::close(std::exchange(value_, -1));
 }
 
-/// Becomes readable when the process ends; not open where the system has no such thing.
-FileDescriptor watch(pid_t pid) {
-#ifdef SYS_pidfd_open
-  return FileDescriptor(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
-#else
-  static_cast<void>(pid);
-  return {};
-#endif
+bool open_pipe(Pipe& pipe) {
+  std::array<int, 2> ends{};
+  if (pipe2(ends.data(), O_CLOEXEC) != 0) return false;
+  pipe = {FileDescriptor(ends[0]), FileDescriptor(ends[1])};
+  return move_up(pipe.read) && move_up(pipe.write);
 }
 
-/// Whether the process has ended. It stays a zombie, so that its number, which is the group's too, is not
-/// given away.
-bool has_ended(pid_t pid) {
-  siginfo_t info{};
-  return waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == pid;
+bool open_socket_pair(Pipe& pipe) {
+  std::array<int, 2> ends{};
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) return false;
+  pipe = {FileDescriptor(ends[0]), FileDescriptor(ends[1])};
+  return move_up(pipe.read) && move_up(pipe.write);
 }
 
-/// Reads what is there, but at most a full pipe (1 MiB is the largest that a program may ask for), so that
-/// one that never stops writing does not keep us here. \returns false at the end of the stream, and once
-/// `take` wants no more.
-template <typename Take>
-bool read_available(const FileDescriptor& file, const Take& take) {
+void make_non_blocking(const FileDescriptor& file) {
+  fcntl(file.value(), F_SETFL, fcntl(file.value(), F_GETFL) | O_NONBLOCK);
+}
+
+bool read_available(const FileDescriptor& file, const std::function<bool(std::string_view)>& take) {
   std::array<char, 65536> buffer;
   for (int reads = 0; reads < 16; ++reads) {
     const ssize_t count = ::read(file.value(), buffer.data(), buffer.size());
@@ -174,7 +110,76 @@ bool read_available(const FileDescriptor& file, const Take& take) {
   return true;
 }
 
-}  // namespace
+int ChildProcess::start(const Process& process, std::span<const int> files) {
+  Pipe leash;
+  if (!open_pipe(leash)) return errno;
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  if (const int code = posix_spawn_file_actions_init(&actions); code != 0) return code;
+  if (const int code = posix_spawnattr_init(&attributes); code != 0) {
+    posix_spawn_file_actions_destroy(&actions);
+    return code;
+  }
+  const std::string directory = process.directory.string();
+  int code = 0;
+  const auto attempt = [&](int result) { code = code != 0 ? code : result; };
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    attempt(posix_spawn_file_actions_adddup2(&actions, files[i], static_cast<int>(i)));
+  }
+  // Copied onto itself: stays open in this program, and in no other.
+  attempt(posix_spawn_file_actions_adddup2(&actions, leash.read.value(), leash.read.value()));
+  if (!directory.empty()) attempt(posix_spawn_file_actions_addchdir_np(&actions, directory.c_str()));
+
+  sigset_t none, defaults;
+  sigemptyset(&none);
+  sigemptyset(&defaults);
+  for (const int signal : {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM, SIGCHLD}) sigaddset(&defaults, signal);
+  attempt(posix_spawnattr_setsigmask(&attributes, &none));
+  attempt(posix_spawnattr_setsigdefault(&attributes, &defaults));
+  attempt(posix_spawnattr_setpgroup(&attributes, 0));
+  attempt(posix_spawnattr_setflags(&attributes,
+                                   POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF));
+  pid_t pid = 0;
+  if (code == 0) {
+    code = posix_spawn(&pid, process.program.c_str(), &actions, &attributes,
+                       pointers(process.arguments).data(), pointers(process.environment).data());
+  }
+  posix_spawnattr_destroy(&attributes);
+  posix_spawn_file_actions_destroy(&actions);
+  if (code != 0) return code;
+
+  process_ = pid;
+#ifdef SYS_pidfd_open
+  end_event_ = FileDescriptor(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+#endif
+  // The leash: the program holds one end of a pipe that nobody uses and we the other. Once ours is closed, and the
+  // kernel closes it when we end, the kernel sends the signal of "something has happened to this pipe" to its owner,
+  // the group; we make that signal SIGKILL. (A parent-death signal would reach the first process only, and at the end
+  // of this thread.)
+  fcntl(leash.read.value(), F_SETOWN, -pid);
+  fcntl(leash.read.value(), F_SETSIG, SIGKILL);
+  fcntl(leash.read.value(), F_SETFL, fcntl(leash.read.value(), F_GETFL) | O_ASYNC);
+  leash_ = std::move(leash.write);
+  return 0;
+}
+
+bool ChildProcess::has_ended() const {
+  if (process_ == 0) return true;
+  siginfo_t info{};
+  return waitid(P_PID, static_cast<id_t>(process_), &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+         info.si_pid == process_;
+}
+
+int ChildProcess::end() {
+  if (process_ == 0) return status_;
+  kill(-process_, SIGKILL);
+  while (waitpid(process_, &status_, 0) < 0 && errno == EINTR) {
+  }
+  process_ = 0;
+  leash_.close();
+  end_event_.close();
+  return status_;
+}
 
 ProcessResult run_process(const Process& process, std::string_view input,
                           std::chrono::duration<double> timeout, std::size_t output_limit,
@@ -186,18 +191,15 @@ ProcessResult run_process(const Process& process, std::string_view input,
 
   Pipe in, out, err;
   if (!open_pipe(in) || !open_pipe(out) || !open_pipe(err)) return {End::not_started, errno, "", ""};
-  pid_t pid = 0;
-  if (const int code = spawn(process, in.read.value(), out.write.value(), err.write.value(), pid);
-      code != 0) {
-    return {End::not_started, code, "", ""};
-  }
+  ChildProcess child;
+  const std::array files{in.read.value(), out.write.value(), err.write.value()};
+  if (const int code = child.start(process, files); code != 0) return {End::not_started, code, "", ""};
   in.read.close();
   out.write.close();
   err.write.close();
   make_non_blocking(in.write);
   make_non_blocking(out.read);
   make_non_blocking(err.read);
-  const FileDescriptor watched = watch(pid);
 
   bool overflowed = false;
   const auto take_output = [&](std::string_view text) {
@@ -218,7 +220,7 @@ ProcessResult run_process(const Process& process, std::string_view input,
   };
 
   while (true) {
-    if (has_ended(pid)) {
+    if (child.has_ended()) {
       read_both();  // what it left in the pipes; a survivor of its group may hold them open
       result.end = overflowed ? End::overflowed : End::exited;
       break;
@@ -237,7 +239,7 @@ ProcessResult run_process(const Process& process, std::string_view input,
       break;
     }
     std::array<pollfd, 4> events{pollfd{in.write.value(), POLLOUT, 0}, pollfd{out.read.value(), POLLIN, 0},
-                                 pollfd{err.read.value(), POLLIN, 0}, pollfd{watched.value(), POLLIN, 0}};
+                                 pollfd{err.read.value(), POLLIN, 0}, pollfd{child.end_event(), POLLIN, 0}};
     const double wait_ms = std::min(std::chrono::duration<double, std::milli>(left).count() + 1,
                                     static_cast<double>(tick.count()));
     if (poll(events.data(), events.size(), static_cast<int>(wait_ms)) <= 0) continue;
@@ -251,10 +253,7 @@ ProcessResult run_process(const Process& process, std::string_view input,
     read_both();
   }
 
-  kill(-pid, SIGKILL);
-  int status = 0;
-  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-  }
+  const int status = child.end();
   if (result.end == End::exited) {
     if (WIFSIGNALED(status)) result.end = End::killed;
     result.code = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);

@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 
 #include "core/errors.hpp"
-#include "estimators/cache.hpp"
+#include "estimators/isolation.hpp"
 
 namespace duet {
 namespace {
@@ -44,20 +44,78 @@ std::size_t find_metric(const std::vector<StoredMetric>& metrics, const std::str
   where.fail(fmt::format("no estimator reports a metric '{}'{}", name, hint(name, metric_names(metrics))));
 }
 
+/// The entries of `estimators:`, which may be one.
+std::vector<Config> scorer_entries(const Config& section) {
+  return section.is_map() ? std::vector<Config>{section} : section.items(true);
+}
+
+const EstimatorPlugin& scorer_plugin(const Config& given, const Registry& registry) {
+  // "- analytical" is short for "- type: analytical"
+  if (!given.is_scalar() && !given.is_map()) {
+    given.fail("expected the name of an estimator, or a mapping with its type");
+  }
+  return registry.estimators.at(given.is_scalar() ? given : given.at("type"));
+}
+
+Options scorer_options(const Config& given, const EstimatorPlugin& plugin) {
+  static const std::vector<std::string> reserved{"type", "isolation", "time_limit", "memory_limit"};
+  for (const Option& option : plugin.options) {
+    if (std::find(reserved.begin(), reserved.end(), option.name) != reserved.end()) {
+      given.fail(fmt::format("estimator {} has an option '{}', but every estimator has a key of that name", plugin.name,
+                             option.name));
+    }
+  }
+  return Options::read(given.is_scalar() ? std::nullopt : std::optional(given), plugin.options,
+                       "estimator " + plugin.name, reserved);
+}
+
+/// What an experiment is recognised by does not depend on where its estimators run.
+std::string scorer_identity(const Config& section) {
+  std::vector<std::string> texts;
+  for (const Config& given : scorer_entries(section)) {
+    std::string text = given.canonical({"isolation", "time_limit", "memory_limit"});
+    const std::string type = given.is_map() ? given.at("type").canonical() : text;
+    texts.push_back(text == fmt::format("{{\"type\":{}}}", type) ? type : text);
+  }
+  return fmt::format("[{}]", fmt::join(texts, ","));
+}
+
+/// The keys beside `type` that say where an estimator runs; nothing: here.
+std::optional<IsolationLimits> read_isolation(const Config& given, const Registry& registry) {
+  static const std::vector<std::string> words{"none", "process"};
+  if (!given.is_map()) return std::nullopt;
+  const auto isolation = given.find("isolation");
+  IsolationLimits limits;
+  if (const auto limit = given.find("time_limit")) limits.time_s = limit->quantity("s", 0.001, 1e7);
+  if (const auto limit = given.find("memory_limit")) limits.memory_bytes = limit->quantity("B", 1 << 24, 1e15);
+  if (!isolation || isolation->one_of(words) == "none") {
+    for (const char* key : {"time_limit", "memory_limit"}) {
+      if (given.has(key)) given.at(key).fail(fmt::format("'{}' needs 'isolation: process'", key));
+    }
+    return std::nullopt;
+  }
+  if (!registry.worker) isolation->fail("this program cannot start worker processes; the command duet can");
+  return limits;
+}
+
+/// What a worker needs to know to create the estimator of entry `index`: see serve_worker().
+std::vector<std::string> worker_task(const Config& section, std::size_t index, const Specification& specification) {
+  return {section.document(), section.document_text(), specification.directory.string(),
+          std::to_string(specification.seed), std::to_string(index)};
+}
+
 void read_scorers(const Config& section, const Registry& registry, Specification& specification) {
-  static const std::vector<std::string> reserved{"type"};
   if (section.is_null()) section.fail("expected a list of estimators: - type: analytical");
-  const std::vector<Config> entries = section.is_map() ? std::vector<Config>{section} : section.items(true);
+  const std::vector<Config> entries = scorer_entries(section);
   if (entries.empty()) section.fail("at least one estimator is needed");
   const Environment environment{specification.seed, specification.directory, specification.space.get()};
-  for (const Config& given : entries) {
-    const bool bare = given.is_scalar();  // "- analytical" is short for "- type: analytical"
-    if (!bare && !given.is_map()) given.fail("expected the name of an estimator, or a mapping with its type");
-    const EstimatorPlugin& plugin = registry.estimators.at(bare ? given : given.at("type"));
+  for (std::size_t index = 0; index < entries.size(); ++index) {
+    const Config& given = entries[index];
+    const EstimatorPlugin& plugin = scorer_plugin(given, registry);
     Specification::Scorer scorer;
     scorer.name = plugin.name;
-    scorer.options = Options::read(bare ? std::nullopt : std::optional(given), plugin.options,
-                                   "estimator " + plugin.name, reserved);
+    scorer.options = scorer_options(given, plugin);
+    const std::optional<IsolationLimits> isolation = read_isolation(given, registry);
     scorer.identity = Hasher()
                           .add(std::string_view(plugin.name))
                           .add(std::int64_t{plugin.version})
@@ -65,7 +123,9 @@ void read_scorers(const Config& section, const Registry& registry, Specification
                           .add(specification.seed)
                           .finish();
     try {
-      scorer.estimator = plugin.create(scorer.options, environment);
+      scorer.estimator = isolation ? std::make_unique<IsolatedEstimator>(
+                                         *registry.worker, worker_task(section, index, specification), *isolation)
+                                   : plugin.create(scorer.options, environment);
     } catch (const ConfigError& error) {
       if (std::string_view(error.what()).starts_with(given.document())) throw;
       given.fail(error.what());
@@ -279,9 +339,22 @@ Specification read_specification(const Config& config, const std::filesystem::pa
       "\"order of parameters\":[{}],\"constraints\":{},\"estimators\":{},\"initial\":{},\"max_duplicates\":{},\"objectives\":{},\"search\":{},"
       "\"seed\":{},\"space\":{},\"window\":{}}}",
       fmt::join(metrics, ","), fmt::join(goals, ","), fmt::join(paths, ","),
-      part("constraints"), part("estimators"), part("initial"), result.max_duplicates, part("objectives"),
+      part("constraints"), scorer_identity(config.at("estimators")), part("initial"), result.max_duplicates, part("objectives"),
       part("search"), result.seed, part("space"), result.window);
   return result;
+}
+
+void serve_worker(const Registry& registry) {
+  serve_isolated([&](std::span<const std::string> task) {
+    const Config config = Config::parse(task[1], task[0]);
+    ServedEstimator served;
+    served.space = std::make_unique<DesignSpace>(DesignSpace::read(config.at("space"), registry.spaces));
+    const Environment environment{std::stoull(task[3]), task[2], served.space.get()};
+    const Config given = scorer_entries(config.at("estimators"))[std::stoul(task[4])];
+    const EstimatorPlugin& plugin = scorer_plugin(given, registry);
+    served.estimator = plugin.create(scorer_options(given, plugin), environment);
+    return served;
+  });
 }
 
 }  // namespace duet

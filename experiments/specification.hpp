@@ -10,6 +10,7 @@
 
 #include "core/config.hpp"
 #include "estimators/estimator.hpp"
+#include "estimators/process.hpp"
 #include "experiments/store.hpp"
 #include "search/strategy.hpp"
 #include "spaces/design_space.hpp"
@@ -21,6 +22,9 @@ struct Registry {
   Catalog<SpacePlugin> spaces{"space"};
   Catalog<EstimatorPlugin> estimators{"estimator"};
   Catalog<StrategyPlugin> strategies{"strategy"};
+  /// How to start a process that knows the same plug-ins and calls serve_worker(); nothing: `isolation: process` is
+  /// refused.
+  std::optional<Process> worker = {};
 };
 
 /// Everything that comes with duet.
@@ -90,5 +94,9 @@ Specification load_specification(const std::filesystem::path& file, const Regist
                                  const Overrides& overrides = {});
 Specification read_specification(const Config& config, const std::filesystem::path& directory,
                                  const Registry& registry, const Overrides& overrides = {});
+
+/// In a process that was started as Registry::worker says: serves an estimator with `isolation: process`, until the
+/// experiment's process closes the connection. \throws ConfigError if it was started by somebody else.
+void serve_worker(const Registry& registry);
 
 }  // namespace duet
