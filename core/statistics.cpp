@@ -106,19 +106,14 @@ FriedmanTest friedman_test(std::span<const std::vector<double>> blocks) {
 double studentized_range_survival(double q, std::size_t k) {
   assert(k >= 2);
   if (q <= 0) return 1;
-  // P(range ≤ q) = k ∫ φ(z) (Φ(z) - Φ(z - q))^(k-1) dz, z being the largest. Simpson's rule; the integrand is smooth
-  // and vanishes outside the interval.
-  constexpr int intervals = 2000;
-  const double low = -9;
-  const double high = 9 + q;
-  const double step = (high - low) / intervals;
+  // P(range ≤ q) = k ∫ φ(z) (Φ(z) - Φ(z - q))^(k-1) dz, z being the largest. For an analytic integrand that vanishes at
+  // both ends the trapezoidal rule converges exponentially: at this step its error is that of rounding.
+  constexpr double step = 0.1;
   double sum = 0;
-  for (int i = 0; i <= intervals; ++i) {
-    const double z = low + step * i;
-    const double weight = i == 0 || i == intervals ? 1 : i % 2 == 1 ? 4 : 2;
-    sum += weight * normal_density(z) * std::pow(normal_cdf(z) - normal_cdf(z - q), static_cast<double>(k) - 1);
+  for (double z = -9; z <= 9 + q; z += step) {
+    sum += normal_density(z) * std::pow(normal_cdf(z) - normal_cdf(z - q), static_cast<double>(k) - 1);
   }
-  return std::clamp(1 - static_cast<double>(k) * sum * step / 3, 0.0, 1.0);
+  return std::clamp(1 - static_cast<double>(k) * sum * step, 0.0, 1.0);
 }
 
 double nemenyi_p_value(double difference, std::size_t k, std::size_t n) {
@@ -130,7 +125,7 @@ double nemenyi_p_value(double difference, std::size_t k, std::size_t n) {
 double nemenyi_critical_difference(std::size_t k, std::size_t n, double alpha) {
   double low = 0;
   auto high = static_cast<double>(k) * 10;  // far beyond any difference of ranks that could be needed
-  for (int i = 0; i < 100; ++i) {
+  for (int i = 0; i < 50; ++i) {
     const double middle = (low + high) / 2;
     (nemenyi_p_value(middle, k, n) > alpha ? low : high) = middle;
   }
