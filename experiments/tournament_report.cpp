@@ -86,7 +86,8 @@ double shown_value(const Reference& reference, double gap) { return reference.si
 
 std::string number_text(double value) { return std::isfinite(value) ? fmt::format("{:.4g}", value) : "none"; }
 
-std::string p_text(double p) { return p < 0.0001 ? "< 0.0001" : fmt::format("= {:.4f}", p); }
+std::string p_cell(double p) { return p < 0.0001 ? "< 0.0001" : fmt::format("{:.4f}", p); }
+std::string p_text(double p) { return p < 0.0001 ? p_cell(p) : "= " + p_cell(p); }
 
 std::string names_text(const Tournament& tournament, const std::vector<std::size_t>& entrants) {
   std::string out;
@@ -181,8 +182,8 @@ std::vector<Row> rank_table(const Comparison& comparison, const Tournament& tour
     for (const Pair& pair : comparison.pairs) {
       if (i == comparison.best || (pair.a != i && pair.b != i) || (pair.a != comparison.best && pair.b != comparison.best)) continue;
       const double beats = pair.a == i ? pair.probability_smaller : 1 - pair.probability_smaller;
-      row.cells.push_back(fmt::format("{:.4f}", pair.holm_p));
-      row.cells.push_back(fmt::format("{:.4f}", pair.nemenyi_p));
+      row.cells.push_back(p_cell(pair.holm_p));
+      row.cells.push_back(p_cell(pair.nemenyi_p));
       row.cells.push_back(fmt::format("{:.2f}", beats));
     }
     row.cells.resize(5);
@@ -458,7 +459,7 @@ std::vector<std::filesystem::path> write_report(const Tournament& tournament, co
       "<meta name=\"viewport\" content=\"width=device-width\">\n"
       "<style>body{{font:15px/1.45 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}}"
       "table{{border-collapse:collapse;margin:.8rem 0;font-size:14px}}th,td{{padding:.25rem .7rem;text-align:right;"
-      "border-bottom:1px solid #ddd}}th:first-child,td:first-child{{text-align:left}}svg{{max-width:100%;height:auto}}</style>"
+      "white-space:nowrap;border-bottom:1px solid #ddd}}th:first-child,td:first-child{{text-align:left}}svg{{max-width:100%;height:auto}}</style>"
       "</head><body>\n<h1>{0}</h1>\n",
       escaped(tournament.name));
   if (verdict.overall) {
