@@ -4,6 +4,7 @@
 #include "cli/commands.hpp"
 #include "core/errors.hpp"
 #include "core/units.hpp"
+#include "experiments/tournament.hpp"
 
 namespace duet::cli {
 namespace {
@@ -101,10 +102,17 @@ void add_catalog(CLI::App& app, Context& context) {
     throw ConfigError(fmt::format("there is no plug-in '{}'{}", *name, hint(*name, known)));
   });
 
-  auto* validate_command = app.add_subcommand("validate", "Check an experiment file without running it");
+  auto* validate_command = app.add_subcommand("validate", "Check an experiment or tournament file without running it");
   auto file = std::make_shared<std::string>();
-  validate_command->add_option("FILE", *file, "Experiment file (YAML)")->required();
+  validate_command->add_option("FILE", *file, "Experiment or tournament file (YAML)")->required();
   validate_command->callback([file, &context] {
+    if (is_tournament(*file)) {
+      const Tournament tournament = load_tournament(*file, context.registry);
+      check(tournament, context.registry);
+      fmt::print("{}: valid: {} strategies, {} problems, {} seeds\n", *file, tournament.entrants.size(),
+                 tournament.problems.size(), tournament.seeds.size());
+      return;
+    }
     const Specification specification = load_specification(*file, context.registry);
     fmt::print("{}: valid: {} parameters, {} designs, {} metrics, {} objectives, {}, {} trials\n", *file,
                specification.space->space().size(), specification.space->space().cardinality().text,

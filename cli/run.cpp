@@ -1,42 +1,15 @@
 #include "experiments/run.hpp"
 
-#include <csignal>
 #include <thread>
 
 #include <fmt/format.h>
 
 #include "cli/commands.hpp"
 #include "cli/progress.hpp"
+#include "cli/signals.hpp"
 
 namespace duet::cli {
 namespace {
-
-/// Turns the first SIGINT or SIGTERM into a stop request; the second kills as usual. Blocks the signals in this thread
-/// and in those it starts.
-class SignalWatcher {
- public:
-  SignalWatcher() {
-    sigemptyset(&signals_);
-    sigaddset(&signals_, SIGINT);
-    sigaddset(&signals_, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
-    watcher_ = std::jthread([this](std::stop_token done) {
-      const timespec interval{0, 100'000'000};
-      while (!done.stop_requested()) {
-        if (sigtimedwait(&signals_, nullptr, &interval) < 0) continue;
-        if (source_.stop_requested()) std::_Exit(interrupted);
-        fmt::print(stderr, "\nStopping; once more to kill. The same command resumes.\n");
-        source_.request_stop();
-      }
-    });
-  }
-  std::stop_token token() const { return source_.get_token(); }
-
- private:
-  sigset_t signals_{};
-  std::stop_source source_;
-  std::jthread watcher_;
-};
 
 struct RunArguments {
   std::string file;

@@ -146,7 +146,9 @@ class Loop {
         continue;
       }
       const auto room = static_cast<std::size_t>(told_ + specification_.window - asked_);
+      const auto asked_at = Clock::now();
       std::vector<Proposal> proposals = strategy_->ask(asked_ + 1, room, pending_);
+      summary_.strategy_s += seconds_since(asked_at);
       if (proposals.empty()) return;
       if (proposals.size() > room) proposals.resize(room);
       for (Proposal& proposal : proposals) {
@@ -337,7 +339,9 @@ class Loop {
     const Outcome& told = outcomes_.back();
     const FinishedTrial finished{record.number,   record.candidate, told.status,
                                  told.objectives, told.violation,   record.duplicate_of};
+    const auto told_at = Clock::now();
     strategy_->tell(std::span(&finished, 1));
+    summary_.strategy_s += seconds_since(told_at);
     if (options_.on_trial) options_.on_trial(record, trial.replayed);
   }
 

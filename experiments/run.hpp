@@ -30,6 +30,7 @@ struct RunSummary {
   std::uint64_t originals = 0;
   std::uint64_t replayed = 0;  ///< of them taken from the database
   double duration_s = 0;
+  double strategy_s = 0;       ///< of it spent in the strategy
 };
 
 /// Runs or resumes the experiment in an open store. Stored trials are replayed through a fresh strategy: only proposals

@@ -293,12 +293,16 @@ Specification read_specification(const Config& config, const std::filesystem::pa
     result.budget.trials = static_cast<std::uint64_t>(budget.integer(1));
   }
   if (overrides.trials) result.budget.trials = *overrides.trials;
-  if (const auto window = config.find("window")) result.window = static_cast<std::size_t>(window->integer(1, 100'000));
+  if (overrides.window) {
+    result.window = *overrides.window;
+  } else if (const auto window = config.find("window")) {
+    result.window = static_cast<std::size_t>(window->integer(1, 100'000));
+  }
   if (const auto most = config.find("max_duplicates")) {
     result.max_duplicates = static_cast<std::uint64_t>(most->integer(1));
   }
 
-  const Config search = config.at("search");
+  const Config search = overrides.search ? *overrides.search : config.at("search");
   if (!search.is_map() && !search.is_scalar()) search.fail("expected a strategy: {type: nsga2, …}");
   result.strategy = &registry.strategies.at(search.is_scalar() ? search : search.at("type"));
   static const std::vector<std::string> reserved{"type"};
@@ -308,7 +312,7 @@ Specification read_specification(const Config& config, const std::filesystem::pa
   try {
     result.strategy->create(result.problem(), result.strategy_options);  // refuses options that do not suit
   } catch (const ConfigError& error) {
-    if (std::string_view(error.what()).starts_with(config.document())) throw;
+    if (std::string_view(error.what()).starts_with(search.document())) throw;
     search.fail(error.what());
   }
 
@@ -340,7 +344,7 @@ Specification read_specification(const Config& config, const std::filesystem::pa
       "\"seed\":{},\"space\":{},\"window\":{}}}",
       fmt::join(metrics, ","), fmt::join(goals, ","), fmt::join(paths, ","),
       part("constraints"), scorer_identity(config.at("estimators")), part("initial"), result.max_duplicates, part("objectives"),
-      part("search"), result.seed, part("space"), result.window);
+      search.canonical(), result.seed, part("space"), result.window);
   return result;
 }
 

@@ -80,12 +80,14 @@ struct Specification {
   double violation(const std::vector<double>& metric_values) const;
 };
 
-/// Values that the command line puts in the place of the file's.
+/// Values that the command line or a tournament puts in the place of the file's.
 struct Overrides {
   std::optional<std::uint64_t> seed;
   std::optional<std::uint64_t> trials;
   std::optional<std::string> output;
   std::optional<std::string> name;
+  std::optional<std::size_t> window;
+  std::optional<Config> search;  ///< the section; the file then needs none
 };
 
 /// Reads and checks the file, creates space and estimators, and makes sure that the strategy suits the problem.

@@ -43,4 +43,10 @@ void write_file(const std::filesystem::path& path, const std::string& text) {
   if (!stream) throw std::runtime_error("cannot write " + path.string());
 }
 
+std::string replaced(std::string text, const std::string& from, const std::string& to) {
+  const std::size_t at = text.find(from);
+  if (at == std::string::npos) throw std::logic_error("'" + from + "' is not in the text");
+  return text.replace(at, from.size(), to);
+}
+
 }  // namespace duet::testing

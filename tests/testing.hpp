@@ -32,4 +32,8 @@ class TemporaryDirectory {
 std::string read_file(const std::filesystem::path& path);
 void write_file(const std::filesystem::path& path, const std::string& text);
 
+/// `text` with `from` replaced by `to`. Throws if it does not hold `from`, so that no test goes on with what
+/// it did not mean.
+std::string replaced(std::string text, const std::string& from, const std::string& to);
+
 }  // namespace duet::testing

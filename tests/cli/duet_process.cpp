@@ -121,12 +121,6 @@ Finished duet(const std::filesystem::path& directory, const std::vector<std::str
   return Background(directory, arguments).wait(limit);
 }
 
-std::string replaced(std::string text, const std::string& from, const std::string& to) {
-  const std::size_t at = text.find(from);
-  if (at == std::string::npos) throw std::logic_error("'" + from + "' is not in the text");
-  return text.replace(at, from.size(), to);
-}
-
 const std::string tiny = R"(name: tiny
 seed: 1
 space:

@@ -54,10 +54,6 @@ class Background {
   std::string shown_;
 };
 
-/// `text` with `from` replaced by `to`. Throws if it does not hold `from`, so that no test goes on with what
-/// it did not mean.
-std::string replaced(std::string text, const std::string& from, const std::string& to);
-
 /// Makes a folder with the experiment file `tiny.yaml`, its simulator `simulate.sh`, and nothing else: 48
 /// designs of three parameters, two metrics, 12 trials by nsga2; a trial takes milliseconds.
 void make_tiny(const std::filesystem::path& directory);

@@ -1,0 +1,24 @@
+#pragma once
+/// Ctrl-C.
+
+#include <stop_token>
+#include <thread>
+
+#include <signal.h>
+
+namespace duet::cli {
+
+/// Turns the first SIGINT or SIGTERM into a stop request; the second kills as usual. Blocks the signals in this thread
+/// and in those it starts.
+class SignalWatcher {
+ public:
+  SignalWatcher();
+  std::stop_token token() const { return source_.get_token(); }
+
+ private:
+  sigset_t signals_{};
+  std::stop_source source_;
+  std::jthread watcher_;
+};
+
+}  // namespace duet::cli
