@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -21,9 +22,9 @@ enum class Footprint { box, distinct };
 
 struct CostOptions {
   Footprint footprint = Footprint::box;
-  /// Reproduce Timeloop's extrapolation of loops from their first two iterations, which finds reuse in a few mappings
-  /// where there is none, and the other way round. Perfect mappings only; see docs/hardware/loop_nest.md.
-  bool timeloop_extrapolation = false;
+  /// Count what Timeloop counts even where the loop nest does something else: its extrapolation from two iterations of
+  /// every loop, and words handed on between neighbours. Perfect mappings only, slower; see docs/hardware/loop_nest.md.
+  bool as_timeloop = false;
   bool operator==(const CostOptions&) const = default;
 };
 
@@ -68,6 +69,10 @@ struct QuickCost {
   double energy_j = 0;
 };
 
+namespace kernel {
+struct Plan;
+}
+
 /// The model of one einsum on one architecture. Immutable after construction; safe to use from several threads.
 class CostModel {
  public:
@@ -90,9 +95,12 @@ class CostModel {
   QuickCost quick(const Mapping& mapping) const;
 
  private:
+  std::optional<std::string> why_unwanted(const Mapping& mapping) const;
+
   Einsum einsum_;
   Architecture architecture_;
   CostOptions options_;
+  std::shared_ptr<const kernel::Plan> plan_;
 };
 
 }  // namespace duet

@@ -21,19 +21,21 @@ template <class Factor>
 struct BasicLevelMapping {
   std::array<Factor, max_dimensions> temporal, x, y;
   std::array<std::uint8_t, max_dimensions> order;  ///< temporal loops, outermost first: a permutation of the dimensions
+  /// Loops along x (and along y), outermost first: only who is whose neighbour depends on it.
+  std::array<std::uint8_t, max_dimensions> spatial_order;
   std::array<bool, tensor_count> keep{true, true, true};  ///< by Tensor; false: bypassed
 
   BasicLevelMapping() {
     temporal.fill(Factor(1));
     x.fill(Factor(1));
     y.fill(Factor(1));
-    for (std::size_t i = 0; i < max_dimensions; ++i) order[i] = static_cast<std::uint8_t>(i);
+    for (std::size_t i = 0; i < max_dimensions; ++i) order[i] = spatial_order[i] = static_cast<std::uint8_t>(i);
   }
   bool operator==(const BasicLevelMapping&) const = default;
 };
 
-/// The tile of a level in one dimension is the product of all factors below it. A dimension's factors multiply to its
-/// size, or to more (*ragged*): then the last tiles are cut off at the edge.
+/// The tile of a level in one dimension is the product of its own factors and all below it. A dimension's factors
+/// multiply to its size, or to more (*ragged*): then the last tiles are cut off at the edge.
 template <class Factor>
 struct BasicMapping {
   std::array<BasicLevelMapping<Factor>, max_levels> levels;  ///< outermost first; those of the architecture count

@@ -63,7 +63,6 @@ struct StorageLevel {
   std::array<Policy, tensor_count> policy{};
   bool multicast = true;   ///< the network below delivers one read to all children that want the same tile
   bool reduction = true;   ///< the network below adds the partial sums of children with the same output tile
-  bool forwarding = false; ///< neighbours among the children hand tiles on
   AccessEnergy energy;
   double area_mm2 = 0;  ///< of one instance
   LevelConstraints constraints;
