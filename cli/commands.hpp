@@ -26,7 +26,7 @@ void add_catalog(CLI::App& app, Context& context);   // list, describe, validate
 void add_evaluate(CLI::App& app, Context& context);  // evaluate
 void add_results(CLI::App& app, Context& context);   // trials, best, pareto, export, query
 void add_finalize(CLI::App& app, Context& context);  // finalize
-void add_maintenance(CLI::App& app, Context& context);  // experiments, doctor, delete
+void add_maintenance(CLI::App& app, Context& context);  // experiments, doctor, copy, delete
 
 /// For options that count something: a whole number from 1.
 class AtLeastOne : public CLI::Validator {
