@@ -11,9 +11,8 @@
 #include <filesystem>
 
 #include <benchmark/benchmark.h>
-#include <fmt/format.h>
-
-#include "core/pareto.hpp"
+#include "bench/nothing.hpp"
+#include "core/pareto_archive.hpp"
 #include "experiments/run.hpp"
 #include "experiments/specification.hpp"
 #include "experiments/store.hpp"
@@ -21,42 +20,8 @@
 namespace duet {
 namespace {
 
-class Nothing final : public Estimator {
- public:
-  std::span<const Metric> metrics() const override { return metrics_; }
-  Fingerprint key(const Design& design) const override { return design.space().fingerprint(design.candidate()); }
-  bool expensive() const override { return false; }
-  std::vector<Evaluation> estimate(std::span<const Design> designs, std::stop_token) const override {
-    return estimate_each(designs, [](const Design& design) {
-      const Fingerprint hash = design.space().fingerprint(design.candidate());
-      Evaluation result;
-      result.values = {static_cast<double>(hash.low >> 11) * 0x1.0p-53, static_cast<double>(hash.high >> 11) * 0x1.0p-53};
-      return result;
-    });
-  }
-
- private:
-  std::vector<Metric> metrics_{{"a", "1", Direction::minimize, Source::analytical, ""},
-                               {"b", "1", Direction::minimize, Source::analytical, ""}};
-};
-
-Registry registry() {
-  Registry registry = builtin_registry();
-  EstimatorPlugin plugin;
-  plugin.name = "nothing";
-  plugin.create = [](const Options&, const Environment&) { return std::make_unique<Nothing>(); };
-  registry.estimators.add(plugin);
-  return registry;
-}
-
-Specification specification(const Registry& known, const std::string& strategy, std::int64_t trials, std::int64_t window) {
-  return read_specification(
-      Config::parse(fmt::format("name: bench\nspace: {{network: {{type: cnn}}, accelerator: {{type: systolic_array}}}}\n"
-                                "estimators: [nothing]\nobjectives: [a, b]\nsearch: {{type: {}}}\nbudget: {}\nwindow: {}\n",
-                                strategy, trials, window),
-                    "bench"),
-      ".", known);
-}
+using bench::registry;
+using bench::specification;
 
 const std::filesystem::path file = "bench_engine.db";
 
@@ -100,8 +65,10 @@ void open_and_front(benchmark::State& state) {
   }
   for (auto _ : state) {
     const Store store(file, Store::Mode::read);
-    const Store::Scores scores = store.scores(store.at(""), {0, 1});
-    benchmark::DoNotOptimize(pareto_front(scores.values));
+    ParetoArchive front(2);
+    store.for_each_score(store.at(""), {0, 1},
+                         [&](std::uint64_t number, std::span<const double> values) { front.insert(number, values); });
+    benchmark::DoNotOptimize(front.entries());
   }
   remove_database();
 }

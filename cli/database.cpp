@@ -5,7 +5,7 @@
 
 #include "cli/commands.hpp"
 #include "core/errors.hpp"
-#include "core/pareto.hpp"
+#include "core/pareto_archive.hpp"
 #include "core/units.hpp"
 
 namespace duet::cli {
@@ -36,19 +36,25 @@ Front pareto_front_of(const Store& store, const ExperimentRecord& record) {
   for (std::size_t i = 0; i < record.metrics.size(); ++i) {
     if (record.metrics[i].objective) front.objectives.push_back(i);
   }
-  const Store::Scores scores = store.scores(record, front.objectives);
-  front.feasible = scores.numbers.size();
-  std::vector<Point> points = scores.values;
-  for (std::size_t k = 0; k < front.objectives.size(); ++k) {
-    if (record.metrics[front.objectives[k]].direction == Direction::minimize) continue;
-    for (Point& point : points) point[k] = -point[k];
-  }
-  std::vector<std::size_t> members = pareto_front(points);
+  const auto minimized = [&](std::size_t k) {
+    return record.metrics[front.objectives[k]].direction == Direction::minimize;
+  };
+  ParetoArchive archive(front.objectives.size());
+  Point point(front.objectives.size());
+  store.for_each_score(record, front.objectives, [&](std::uint64_t number, std::span<const double> values) {
+    ++front.feasible;
+    for (std::size_t k = 0; k < values.size(); ++k) point[k] = minimized(k) ? values[k] : -values[k];
+    archive.insert(number, point);
+  });
+  std::vector<ParetoArchive::Entry> members = archive.entries();
   std::stable_sort(members.begin(), members.end(),
-                   [&](std::size_t a, std::size_t b) { return points[a] < points[b]; });
-  for (const std::size_t member : members) {
-    front.numbers.push_back(scores.numbers[member]);
-    front.values.push_back(scores.values[member]);
+                   [](const auto& a, const auto& b) { return a.point < b.point; });
+  for (ParetoArchive::Entry& member : members) {
+    front.numbers.push_back(member.id);
+    for (std::size_t k = 0; k < member.point.size(); ++k) {
+      if (!minimized(k)) member.point[k] = -member.point[k];
+    }
+    front.values.push_back(std::move(member.point));
   }
   return front;
 }

@@ -18,7 +18,8 @@ constexpr auto log_interval = std::chrono::seconds(5);
 }  // namespace
 
 Progress::Progress(const Specification& specification, std::FILE* stream)
-    : specification_(specification), stream_(stream), terminal_(isatty(fileno(stream)) == 1) {
+    : specification_(specification), stream_(stream), terminal_(isatty(fileno(stream)) == 1),
+      front_(specification.objectives.size()) {
   shown_ = terminal_ ? Clock::time_point{} : start_;
 }
 
@@ -40,12 +41,7 @@ void Progress::on_trial(const TrialRecord& trial, bool replayed) {
         ideal_[k] = std::min(ideal_[k], point[k]);
         nadir_[k] = std::max(nadir_[k], point[k]);
       }
-      const bool beaten = std::any_of(front_.begin(), front_.end(),
-                                      [&](const Point& other) { return other == point || dominates(other, point); });
-      if (!beaten) {
-        std::erase_if(front_, [&](const Point& other) { return dominates(point, other); });
-        front_.push_back(point);
-      }
+      front_.insert(trial.number, point);
     }
   }
   if (!warned_of_failures_ && failed_ == 10 && failed_ == originals_) {
@@ -73,10 +69,11 @@ std::string Progress::line() const {
   }
   if (specification_.objectives.size() > 1 && !front_.empty()) {
     text += fmt::format("  front {}", front_.size());
-    // Exact hypervolume is quick for three objectives and grows steeply beyond.
-    if (specification_.objectives.size() <= 3 || (specification_.objectives.size() == 4 && front_.size() <= 300)) {
+    // Exact hypervolume is quick for three objectives and grows steeply beyond: milliseconds up to here.
+    constexpr std::size_t quick[] = {0, 100'000, 100'000, 10'000, 1000, 200, 100};
+    if (specification_.objectives.size() < std::size(quick) && front_.size() <= quick[specification_.objectives.size()]) {
       // Share of the box between the best and the worst value seen of each objective.
-      std::vector<Point> scaled = front_;
+      std::vector<Point> scaled = front_.points();
       bool flat = false;
       for (std::size_t k = 0; k < ideal_.size(); ++k) {
         const double range = nadir_[k] - ideal_[k];

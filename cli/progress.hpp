@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "core/pareto.hpp"
+#include "core/pareto_archive.hpp"
 #include "experiments/specification.hpp"
 
 namespace duet::cli {
@@ -34,7 +34,7 @@ class Progress {
   std::uint64_t replayed_originals_ = 0;
   std::string last_reason_;
   bool warned_of_failures_ = false;
-  std::vector<Point> front_;            ///< objectives, all minimised
+  ParetoArchive front_;                 ///< objectives, all minimised
   Point ideal_, nadir_;                 ///< of all feasible trials
 };
 

@@ -4,6 +4,10 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <limits>
+#include <optional>
+#include <span>
+#include <utility>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -15,6 +19,9 @@
 
 namespace duet::cli {
 namespace {
+
+constexpr std::string_view outcomes[] = {"ok", "failed", "timed_out", "invalid", "duplicate"};  // as Store::Outcome
+constexpr std::size_t trials_at_once = 1000;
 
 std::string status_text(const TrialRecord& trial) {
   return trial.duplicate_of ? fmt::format("= {}", *trial.duplicate_of) : std::string(to_string(trial.status));
@@ -44,36 +51,70 @@ std::string dump(const nlohmann::ordered_json& json) {
   return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-void print_trials(const ExperimentRecord& record, const std::vector<TrialRecord>& trials, bool as_json) {
-  if (as_json) {
-    nlohmann::ordered_json out = nlohmann::ordered_json::array();
-    for (const TrialRecord& trial : trials) out.push_back(trial_json(record, trial));
-    fmt::print("{}\n", dump(out));
-    return;
-  }
-  std::vector<std::string> header{"trial", "status"};
-  std::vector<std::size_t> shown;
-  for (const bool objective : {true, false}) {
-    for (std::size_t i = 0; i < record.metrics.size(); ++i) {
-      if (record.metrics[i].objective == objective) shown.push_back(i);
+/// Prints trials as they come: a JSON array, or tables of many rows each, the first with the header.
+class TrialPrinter {
+ public:
+  TrialPrinter(const ExperimentRecord& record, bool as_json) : record_(record), as_json_(as_json) {
+    for (const bool objective : {true, false}) {
+      for (std::size_t i = 0; i < record.metrics.size(); ++i) {
+        if (record.metrics[i].objective == objective) shown_.push_back(i);
+      }
     }
+    if (shown_.size() > 8) shown_.resize(8);
+    begin_table();
   }
-  if (shown.size() > 8) shown.resize(8);
-  for (const std::size_t i : shown) header.push_back(record.metrics[i].metric.name);
-  header.push_back("reason");
-  TextTable table(header);
-  for (const TrialRecord& trial : trials) {
+
+  void add(const TrialRecord& trial) {
+    if (as_json_) {
+      std::string text = dump(trial_json(record_, trial));
+      for (std::size_t at = 0; (at = text.find('\n', at)) != std::string::npos; at += 3) text.insert(at + 1, "  ");
+      fmt::print("{}\n  {}", count_ == 0 ? "[" : ",", text);
+      ++count_;
+      return;
+    }
     std::vector<std::string> row{std::to_string(trial.number), status_text(trial)};
-    for (const std::size_t i : shown) {
-      row.push_back(trial.values.empty() ? "" : human(trial.values[i], record.metrics[i].metric.unit));
+    for (const std::size_t i : shown_) {
+      row.push_back(trial.values.empty() ? "" : human(trial.values[i], record_.metrics[i].metric.unit));
     }
     row.push_back(trial.duplicate_of        ? ""
                   : !trial.reason.empty()   ? trial.reason
                   : trial.violation > 0     ? fmt::format("infeasible, violation {:.3g}", trial.violation)
                                             : "");
-    table.add(std::move(row));
+    table_->add(std::move(row));
+    if (++count_ % rows_per_table != 0) return;
+    fmt::print("{}", table_->text());
+    begin_table();
   }
-  fmt::print("{}", table.text());
+
+  void finish() {
+    if (as_json_) {
+      fmt::print("{}", count_ == 0 ? "[]\n" : "\n]\n");
+    } else if (count_ == 0 || count_ % rows_per_table != 0) {
+      fmt::print("{}", table_->text());
+    }
+  }
+
+ private:
+  static constexpr std::size_t rows_per_table = 10'000;
+
+  void begin_table() {
+    std::vector<std::string> header{"trial", "status"};
+    for (const std::size_t i : shown_) header.push_back(record_.metrics[i].metric.name);
+    header.push_back("reason");
+    table_.emplace(header);
+  }
+
+  const ExperimentRecord& record_;
+  bool as_json_;
+  std::vector<std::size_t> shown_;
+  std::size_t count_ = 0;
+  std::optional<TextTable> table_;
+};
+
+void print_trials(const ExperimentRecord& record, const std::vector<TrialRecord>& trials, bool as_json) {
+  TrialPrinter printer(record, as_json);
+  for (const TrialRecord& trial : trials) printer.add(trial);
+  printer.finish();
 }
 
 struct TrialsArguments {
@@ -113,19 +154,22 @@ void show_trials(const TrialsArguments& arguments) {
     }
     return;
   }
-  std::vector<TrialRecord> trials = open.store.trials(open.record);
+  std::optional<Store::Outcome> outcome;
   if (!arguments.status.empty()) {
-    std::erase_if(trials, [&](const TrialRecord& trial) {
-      return (trial.duplicate_of ? "duplicate" : to_string(trial.status)) != arguments.status;
-    });
+    const auto* const word = std::find(std::begin(outcomes), std::end(outcomes), arguments.status);
+    outcome = static_cast<Store::Outcome>(word - std::begin(outcomes));
   }
-  const std::size_t all = trials.size();
-  if (arguments.limit != 0 && all > arguments.limit) {
-    trials.erase(trials.begin(), trials.end() - static_cast<std::ptrdiff_t>(arguments.limit));
+  const std::uint64_t limit = arguments.limit != 0 ? arguments.limit : std::numeric_limits<std::uint64_t>::max();
+  const std::vector<std::uint64_t> numbers = open.store.last(open.record.id, limit, outcome);
+  TrialPrinter printer(open.record, arguments.json);
+  for (std::size_t begin = 0; begin < numbers.size(); begin += trials_at_once) {
+    const auto page = std::span(numbers).subspan(begin, std::min(trials_at_once, numbers.size() - begin));
+    for (const TrialRecord& trial : open.store.trials(open.record, page)) printer.add(trial);
   }
-  print_trials(open.record, trials, arguments.json);
-  if (!arguments.json && trials.size() < all) {
-    fmt::print("(the last {} of {}; --limit 0 shows all)\n", trials.size(), all);
+  printer.finish();
+  const std::uint64_t all = open.store.count(open.record.id, outcome);
+  if (!arguments.json && numbers.size() < all) {
+    fmt::print("(the last {} of {}; --limit 0 shows all)\n", numbers.size(), all);
   }
 }
 
@@ -150,22 +194,30 @@ void show_best(const BestArguments& arguments) {
     throw ConfigError(fmt::format("experiment '{}' has no metric '{}'{}", open.record.name, arguments.metric,
                                   hint(arguments.metric, names)));
   }
-  const Store::Scores scores = open.store.scores(open.record, metrics);
+  // Of each metric the best so far, the worst of them on top.
+  using Scored = std::pair<double, std::uint64_t>;  // minimised value, number: the earlier of equals is better
+  std::vector<std::vector<Scored>> best(metrics.size());
+  open.store.for_each_score(open.record, metrics, [&](std::uint64_t number, std::span<const double> values) {
+    for (std::size_t k = 0; k < metrics.size(); ++k) {
+      const bool minimize = open.record.metrics[metrics[k]].direction == Direction::minimize;
+      const Scored scored{minimize ? values[k] : -values[k], number};
+      std::vector<Scored>& heap = best[k];
+      if (heap.size() == arguments.count) {
+        if (!(scored < heap.front())) continue;
+        std::pop_heap(heap.begin(), heap.end());
+        heap.pop_back();
+      }
+      heap.push_back(scored);
+      std::push_heap(heap.begin(), heap.end());
+    }
+  });
   nlohmann::ordered_json out = nlohmann::ordered_json::object();
   for (std::size_t k = 0; k < metrics.size(); ++k) {
     const StoredMetric& stored = open.record.metrics[metrics[k]];
-    std::vector<std::size_t> order(scores.numbers.size());
-    for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-    const std::size_t count = std::min(arguments.count, order.size());
-    std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count), order.end(),
-                      [&](std::size_t a, std::size_t b) {
-                        const double x = scores.values[a][k];
-                        const double y = scores.values[b][k];
-                        if (x != y) return stored.direction == Direction::minimize ? x < y : x > y;
-                        return scores.numbers[a] < scores.numbers[b];
-                      });
-    std::vector<TrialRecord> trials;
-    for (std::size_t i = 0; i < count; ++i) trials.push_back(*open.store.trial(open.record, scores.numbers[order[i]]));
+    std::sort_heap(best[k].begin(), best[k].end());
+    std::vector<std::uint64_t> numbers;
+    for (const Scored& scored : best[k]) numbers.push_back(scored.second);
+    const std::vector<TrialRecord> trials = open.store.trials(open.record, numbers);
     if (arguments.json) {
       nlohmann::ordered_json list = nlohmann::ordered_json::array();
       for (const TrialRecord& trial : trials) list.push_back(trial_json(open.record, trial));
@@ -194,11 +246,7 @@ void show_pareto(const ParetoArguments& arguments) {
     return;
   }
   const Front front = pareto_front_of(open.store, open.record);
-  nlohmann::ordered_json out = nlohmann::ordered_json::array();
-  for (const std::uint64_t number : front.numbers) {
-    out.push_back(trial_json(open.record, *open.store.trial(open.record, number)));
-  }
-  fmt::print("{}\n", dump(out));
+  print_trials(open.record, open.store.trials(open.record, front.numbers), true);
 }
 
 struct ExportArguments {
@@ -212,10 +260,15 @@ struct ExportArguments {
 void export_trials(const ExportArguments& arguments) {
   const OpenExperiment open = open_experiment(arguments.selection);
   const ExportOptions options{arguments.reproducible};
-  const std::string text = arguments.json ? export_json(open.store, open.record, options)
-                                          : export_csv(open.store, open.record, options);
+  const auto write = [&](const ExportSink& sink) {
+    if (arguments.json) {
+      export_json(open.store, open.record, options, sink);
+    } else {
+      export_csv(open.store, open.record, options, sink);
+    }
+  };
   if (arguments.output.empty()) {
-    std::fwrite(text.data(), 1, text.size(), stdout);
+    write([](std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); });
     return;
   }
   std::error_code absent;
@@ -224,7 +277,7 @@ void export_trials(const ExportArguments& arguments) {
   }
   errno = 0;
   std::ofstream stream(arguments.output, std::ios::binary);
-  stream << text;
+  write([&](std::string_view text) { stream << text; });
   stream.close();
   if (!stream) {
     throw ConfigError(fmt::format("{} cannot be written: {}", arguments.output, std::strerror(errno)));

@@ -11,7 +11,6 @@ namespace duet {
 namespace {
 
 std::string quoted(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
   std::string result = "\"";
   for (const char c : text) {
     if (c == '"') result += '"';
@@ -19,13 +18,6 @@ std::string quoted(const std::string& text) {
   }
   return result + "\"";
 }
-
-// One cell: a name and a value that writes itself both ways.
-struct Cell {
-  std::string name;
-  std::string text;        // empty: absent
-  bool number = false;
-};
 
 /// Whether a constraint reads a measured metric: its violation is a measurement then.
 bool constrains_measured(const ExperimentRecord& experiment) {
@@ -47,69 +39,136 @@ bool constrains_measured(const ExperimentRecord& experiment) {
   return false;
 }
 
-std::vector<Cell> row(const ExperimentRecord& experiment, const TrialRecord& trial, const ExportOptions& options) {
-  std::vector<Cell> cells;
-  cells.push_back({"number", std::to_string(trial.number), true});
-  cells.push_back({"status", trial.duplicate_of ? "duplicate" : std::string(to_string(trial.status)), false});
-  cells.push_back({"reason", trial.reason, false});
-  cells.push_back({"duplicate_of", trial.duplicate_of ? std::to_string(*trial.duplicate_of) : "", true});
-  cells.push_back({"parents", fmt::format("{}", fmt::join(trial.parents, " ")), false});
-  for (std::size_t i = 0; i < experiment.parameters.size(); ++i) {
-    const Parameter& parameter = experiment.parameters[i];
-    cells.push_back({parameter.path, trial.candidate.has(i) ? format_code(parameter, trial.candidate[i]) : "",
-                     parameter.kind != Parameter::Kind::choice});
+/// The columns of an export, and a trial's cells in them.
+class Row {
+ public:
+  Row(const ExperimentRecord& experiment, const ExportOptions& options) : experiment_(experiment), options_(options) {
+    for (const char* name : {"number", "status", "reason", "duplicate_of", "parents"}) add(name, name[0] == 'n' || name[0] == 'd');
+    for (const Parameter& parameter : experiment.parameters) add(parameter.path, parameter.kind != Parameter::Kind::choice);
+    for (std::size_t i = 0; i < experiment.metrics.size(); ++i) {
+      const Metric& metric = experiment.metrics[i].metric;
+      if (options.reproducible && metric.source == Source::measured) continue;
+      add(metric.name, true);
+      metrics_.push_back(i);
+    }
+    violation_ = !experiment.constraints.empty() && !(options.reproducible && constrains_measured(experiment));
+    if (violation_) add("violation", true);
+    if (!options.reproducible) {
+      for (const char* name : {"cached", "started_at", "duration_s"}) add(name, true);
+    }
   }
-  for (std::size_t i = 0; i < experiment.metrics.size(); ++i) {
-    const Metric& metric = experiment.metrics[i].metric;
-    if (options.reproducible && metric.source == Source::measured) continue;
-    cells.push_back({metric.name, trial.values.empty() ? "" : shortest(trial.values[i]), true});
+
+  const std::vector<std::string>& names() const { return names_; }
+  /// Whether the column's values are numbers.
+  bool number(std::size_t column) const { return numbers_[column]; }
+
+  /// One text per column; empty: absent.
+  const std::vector<std::string>& cells(const TrialRecord& trial) {
+    cells_.clear();
+    cells_.push_back(std::to_string(trial.number));
+    cells_.emplace_back(trial.duplicate_of ? "duplicate" : to_string(trial.status));
+    cells_.push_back(trial.reason);
+    cells_.push_back(trial.duplicate_of ? std::to_string(*trial.duplicate_of) : "");
+    cells_.push_back(trial.parents.empty() ? "" : fmt::format("{}", fmt::join(trial.parents, " ")));
+    for (std::size_t i = 0; i < experiment_.parameters.size(); ++i) {
+      cells_.push_back(trial.candidate.has(i) ? format_code(experiment_.parameters[i], trial.candidate[i]) : "");
+    }
+    for (const std::size_t metric : metrics_) {
+      cells_.push_back(trial.values.empty() ? "" : shortest(trial.values[metric]));
+    }
+    if (violation_) cells_.push_back(shortest(trial.violation));
+    if (!options_.reproducible) {
+      cells_.emplace_back(trial.cached ? "1" : "0");
+      cells_.push_back(shortest(trial.started_at));
+      cells_.push_back(shortest(trial.duration_s));
+    }
+    return cells_;
   }
-  if (!experiment.constraints.empty() && !(options.reproducible && constrains_measured(experiment))) cells.push_back({"violation", shortest(trial.violation), true});
-  if (!options.reproducible) {
-    cells.push_back({"cached", trial.cached ? "1" : "0", true});
-    cells.push_back({"started_at", shortest(trial.started_at), true});
-    cells.push_back({"duration_s", shortest(trial.duration_s), true});
+
+ private:
+  void add(std::string name, bool number) {
+    names_.push_back(std::move(name));
+    numbers_.push_back(number);
   }
-  return cells;
-}
+
+  const ExperimentRecord& experiment_;
+  const ExportOptions& options_;
+  std::vector<std::string> names_;
+  std::vector<bool> numbers_;
+  std::vector<std::size_t> metrics_;  ///< those that are exported
+  bool violation_ = false;
+  std::vector<std::string> cells_;
+};
+
+constexpr std::size_t block = std::size_t{1} << 16;  ///< bytes that are handed over at once
 
 }  // namespace
 
-std::string export_csv(const Store& store, const ExperimentRecord& experiment, const ExportOptions& options) {
-  // The header is the same row without values, so that an experiment without trials has one too.
-  TrialRecord none;
-  none.candidate = Candidate(experiment.parameters.size());
+void export_csv(const Store& store, const ExperimentRecord& experiment, const ExportOptions& options,
+                const ExportSink& sink) {
+  Row row(experiment, options);
   std::string text;
-  const auto line = [&text](const std::vector<Cell>& cells, auto value) {
-    for (std::size_t i = 0; i < cells.size(); ++i) text += (i == 0 ? "" : ",") + quoted(value(cells[i]));
+  const auto line = [&text](const std::vector<std::string>& cells) {
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+      if (i > 0) text += ',';
+      if (cells[i].find_first_of(",\"\r\n") == std::string::npos) {
+        text += cells[i];
+      } else {
+        text += quoted(cells[i]);
+      }
+    }
     text += '\n';
   };
-  line(row(experiment, none, options), [](const Cell& cell) { return cell.name; });
-  for (const TrialRecord& trial : store.trials(experiment)) {
-    line(row(experiment, trial, options), [](const Cell& cell) { return cell.text; });
-  }
+  line(row.names());
+  store.for_each(experiment, [&](const TrialRecord& trial) {
+    line(row.cells(trial));
+    if (text.size() < block) return;
+    sink(text);
+    text.clear();
+  });
+  sink(text);
+}
+
+void export_json(const Store& store, const ExperimentRecord& experiment, const ExportOptions& options,
+                 const ExportSink& sink) {
+  Row row(experiment, options);
+  std::vector<std::string> keys;
+  for (const std::string& name : row.names()) keys.push_back(nlohmann::json(name).dump() + ": ");
+  std::string text = "[";
+  bool first = true;
+  store.for_each(experiment, [&](const TrialRecord& trial) {
+    text += first ? "\n  {" : ",\n  {";
+    first = false;
+    bool first_cell = true;
+    const std::vector<std::string>& cells = row.cells(trial);
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+      if (cells[i].empty()) continue;
+      if (!first_cell) text += ", ";
+      text += keys[i];
+      const bool finite = cells[i].find_first_of("in") == std::string::npos;  // JSON has no inf
+      text += !row.number(i) ? nlohmann::json(cells[i]).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
+              : finite       ? cells[i]
+                             : "null";
+      first_cell = false;
+    }
+    text += "}";
+    if (text.size() < block) return;
+    sink(text);
+    text.clear();
+  });
+  sink(text + (first ? "]\n" : "\n]\n"));
+}
+
+std::string export_csv(const Store& store, const ExperimentRecord& experiment, const ExportOptions& options) {
+  std::string text;
+  export_csv(store, experiment, options, [&text](std::string_view part) { text += part; });
   return text;
 }
 
 std::string export_json(const Store& store, const ExperimentRecord& experiment, const ExportOptions& options) {
-  std::string text = "[";
-  bool first = true;
-  for (const TrialRecord& trial : store.trials(experiment)) {
-    text += first ? "\n  {" : ",\n  {";
-    first = false;
-    bool first_cell = true;
-    for (const Cell& cell : row(experiment, trial, options)) {
-      if (cell.text.empty()) continue;
-      text += (first_cell ? "" : ", ") + nlohmann::json(cell.name).dump() + ": ";
-      const bool finite = cell.text.find_first_of("in") == std::string::npos;  // JSON has no inf
-      text += !cell.number ? nlohmann::json(cell.text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
-              : finite     ? cell.text
-                           : "null";
-      first_cell = false;
-    }
-    text += "}";
-  }
-  return text + (first ? "]\n" : "\n]\n");
+  std::string text;
+  export_json(store, experiment, options, [&text](std::string_view part) { text += part; });
+  return text;
 }
 
 }  // namespace duet

@@ -37,6 +37,44 @@ void attach_caches(Specification& specification, Store& store) {
   }
 }
 
+/// What the database held of an experiment when the run began, in pages: a replay needs trials in number order.
+class StoredTrials {
+ public:
+  StoredTrials(const Store& store, const ExperimentRecord& experiment) : store_(store), experiment_(experiment) {}
+
+  /// Null if it is not stored, or taken. Valid until the next call.
+  TrialRecord* find(std::uint64_t number) {
+    while (!all_read_ && read_ < number) {
+      std::vector<TrialRecord> page = store_.trials(experiment_, read_, page_size);
+      all_read_ = page.size() < page_size;
+      if (!page.empty()) read_ = page.back().number;
+      for (TrialRecord& trial : page) waiting_.emplace(trial.number, std::move(trial));
+    }
+    const auto found = waiting_.find(number);
+    return found == waiting_.end() ? nullptr : &found->second;
+  }
+  void take(std::uint64_t number) { waiting_.erase(number); }
+  /// Trials that are stored and have not been taken.
+  std::size_t left() const {
+    std::size_t count = waiting_.size();
+    for (std::uint64_t last = read_; !all_read_;) {
+      const std::vector<TrialRecord> page = store_.trials(experiment_, last, page_size);
+      count += page.size();
+      if (page.size() < page_size) break;
+      last = page.back().number;
+    }
+    return count;
+  }
+
+ private:
+  static constexpr std::uint64_t page_size = 4096;
+  const Store& store_;
+  const ExperimentRecord& experiment_;
+  std::unordered_map<std::uint64_t, TrialRecord> waiting_;
+  std::uint64_t read_ = 0;  ///< up to this number
+  bool all_read_ = false;   ///< what is stored later is this run's own
+};
+
 /// The state of a run between two events. Only the thread that called run() touches it; workers hand their results
 /// over through `completed_`.
 class Loop {
@@ -47,8 +85,8 @@ class Loop {
         experiment_(std::move(experiment)),
         options_(options),
         space_(specification.space->space()),
-        strategy_(specification.strategy->create(specification.problem(), specification.strategy_options)) {
-    for (TrialRecord& trial : store_.trials(experiment_)) stored_.emplace(trial.number, std::move(trial));
+        strategy_(specification.strategy->create(specification.problem(), specification.strategy_options)),
+        stored_(store_, experiment_) {
     // A learning estimator must have been told the trials 1 … t - 1, and no others, when it scores trial t.
     const bool learning = std::any_of(specification.scorers.begin(), specification.scorers.end(),
                                       [](const auto& scorer) { return scorer.estimator->learns(); });
@@ -96,8 +134,9 @@ class Loop {
     }
     abandon_.request_stop();
     pool_.reset();
-    if (!stored_.empty() && summary_.end == RunSummary::End::budget && options_.on_warning) {
-      options_.on_warning(fmt::format("the database holds {} more trials than this budget asks for", stored_.size()));
+    if (summary_.end == RunSummary::End::budget && options_.on_warning) {
+      const std::size_t more = stored_.left();
+      if (more > 0) options_.on_warning(fmt::format("the database holds {} more trials than this budget asks for", more));
     }
     summary_.trials = told_;
     summary_.originals = originals_;
@@ -171,12 +210,12 @@ class Loop {
     trial.record.candidate = std::move(proposal.candidate);
     trial.record.parents = std::move(proposal.parents);
 
-    const auto stored = stored_.find(number);
-    if (stored != stored_.end() && !(stored->second.candidate == trial.record.candidate)) {
+    TrialRecord* const stored = stored_.find(number);
+    if (stored != nullptr && !(stored->candidate == trial.record.candidate)) {
       throw StoreError(fmt::format(
           "{}: trial {} of experiment '{}' cannot be reproduced: stored is '{}', proposed now is '{}'; was the file "
           "written by another version of duet, or changed?",
-          store_.path().string(), number, experiment_.name, space_.describe(stored->second.candidate),
+          store_.path().string(), number, experiment_.name, space_.describe(stored->candidate),
           space_.describe(trial.record.candidate)));
     }
 
@@ -210,8 +249,8 @@ class Loop {
     duplicates_in_a_row_ = 0;
     ++originals_;
 
-    if (stored != stored_.end()) {
-      trial.record = std::move(stored->second);
+    if (stored != nullptr) {
+      trial.record = std::move(*stored);
       trial.replayed = true;
       complete(trial);
       return;
@@ -226,7 +265,7 @@ class Loop {
   void rule_out(Open& trial, std::string reason) {
     trial.record.status = Status::invalid;
     trial.record.reason = std::move(reason);
-    if (!stored_.contains(trial.record.number)) trial.record.started_at = unix_time();
+    if (stored_.find(trial.record.number) == nullptr) trial.record.started_at = unix_time();
     complete(trial);
   }
 
@@ -301,10 +340,9 @@ class Loop {
   // The trial has its result: makes it durable and lets its duplicates have it.
   void complete(Open& trial) {
     trial.done = true;
-    const auto stored = stored_.find(trial.record.number);
-    if (stored != stored_.end()) {
+    if (stored_.find(trial.record.number) != nullptr) {
       trial.replayed = true;
-      stored_.erase(stored);
+      stored_.take(trial.record.number);
     } else {
       store_.append(experiment_.id, trial.record);
     }
@@ -360,7 +398,7 @@ class Loop {
   std::vector<PendingTrial> pending_;
   std::vector<Outcome> outcomes_;                       // by trial number - 1
   std::unordered_map<Fingerprint, std::uint64_t> firsts_;  // the first trial of every design
-  std::unordered_map<std::uint64_t, TrialRecord> stored_;  // from the database, not yet replayed
+  StoredTrials stored_;  // from the database, not yet replayed
   bool ended_ = false;           // no more proposals
   RunSummary summary_;
 

@@ -39,6 +39,14 @@ constexpr std::int64_t application_id = 0x64756574;  // "duet"
 constexpr std::size_t columns_per_table = 1900;  // SQLite allows 2,000; the first table has fixed columns too
 constexpr std::size_t longest_case = 16;   // longer lists of options are looked up in the table `options`
 constexpr std::size_t most_problems = 20;  // per kind, in check()
+constexpr std::uint64_t page_of_trials = 4096;  // read in one snapshot, by for_each()
+
+// The write-ahead log, in pages of 2 KiB. Every `log_step` pages what no reader needs goes to the database; only where
+// no reader is active can the log begin anew. Readers that take turns would let it grow for ever: from `log_limit` on
+// the writer waits for those that are reading, so that the next ones find a new log.
+constexpr int log_step = 4000;
+constexpr int log_limit = 32'000;
+constexpr int longest_wait_ms = 2000;
 
 // --- The lock
 
@@ -227,9 +235,21 @@ CREATE TABLE evaluations (
   value BLOB NOT NULL) WITHOUT ROWID;
 )sql";
 
+/// Schema 2: every trial has a checksum. Those from before have none, which is NULL.
+void add_checksums(Connection& connection) {
+  std::vector<std::int64_t> experiments;
+  {
+    Statement rows = connection.prepare("SELECT id FROM experiments");
+    while (rows.step()) experiments.push_back(rows.integer(0));
+  }
+  for (const std::int64_t id : experiments) {
+    connection.run(fmt::format("ALTER TABLE trial_{} ADD COLUMN checksum INTEGER", id));
+  }
+}
+
 /// migrations()[i] leads from schema i + 1 to i + 2. A step may use create_views() to rebuild the views.
 std::span<const sqlite::Migration> migrations() {
-  static const std::vector<sqlite::Migration> steps{};
+  static const std::vector<sqlite::Migration> steps{add_checksums};
   return steps;
 }
 
@@ -366,7 +386,7 @@ void create_trial_tables(Connection& connection, const ExperimentRecord& experim
     if (part == 0) {
       sql +=
           ", reason TEXT, parents TEXT, cached INTEGER NOT NULL, started_at REAL NOT NULL, duration_s REAL "
-          "NOT NULL";
+          "NOT NULL, checksum INTEGER";
     }
     connection.run(sql + ")");
   }
@@ -534,21 +554,46 @@ std::optional<std::string> why_malformed(const std::vector<Parameter>& parameter
   return std::nullopt;
 }
 
+/// 32 bits over everything that a trial is. Short, so that a row has only four bytes more; a flipped bit is found for
+/// certain but for one in 2^32.
+std::int64_t checksum(const TrialRecord& trial) {
+  Hasher hasher;
+  hasher.add(trial.number).add(static_cast<std::uint64_t>(trial.status)).add(trial.violation);
+  hasher.add(trial.duplicate_of.value_or(0)).add(trial.reason).add(std::uint64_t{trial.cached});
+  hasher.add(trial.started_at).add(trial.duration_s).add(trial.parents.size());
+  for (const std::uint64_t parent : trial.parents) hasher.add(parent);
+  for (const double value : trial.values) hasher.add(value);
+  for (std::size_t i = 0; i < trial.candidate.size(); ++i) {
+    if (trial.candidate.has(i)) hasher.add(std::uint64_t{i}).add(trial.candidate[i]);
+  }
+  return static_cast<std::int32_t>(hasher.finish().low & 0xffffffff);
+}
+
+/// The columns of a trial's first table that are neither parameters nor metrics.
+constexpr const char* fixed_columns =
+    ", status, violation, duplicate_of, reason, parents, cached, started_at, duration_s";
+
 /// Reads the rows of an experiment in number order, all tables in step.
 class TrialReader {
  public:
-  TrialReader(Connection& connection, const ExperimentRecord& experiment, std::uint64_t after,
-              std::uint64_t limit)
+  /// `checksums`: whether the schema has them.
+  TrialReader(Connection& connection, const ExperimentRecord& experiment, bool checksums)
       : experiment_(experiment), layout_(layout_of(experiment)) {
     for (std::size_t part = 0; part < layout_.tables(); ++part) {
-      statements_.push_back(connection.prepare(fmt::format(
-          "SELECT number{}{} FROM {} WHERE number > ? ORDER BY number LIMIT ?",
-          part == 0 ? ", status, violation, duplicate_of, reason, parents, cached, started_at, duration_s"
-                    : "",
-          layout_.list(part), layout_.table(part))));
-      const auto most = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
-      statements_.back().bind(1, static_cast<std::int64_t>(std::min(after, most)));
-      statements_.back().bind(2, static_cast<std::int64_t>(std::min(limit, most)));
+      statements_.push_back(connection.prepare(
+          fmt::format("SELECT number{}{}{} FROM {} WHERE number > ? ORDER BY number LIMIT ?",
+                      part == 0 ? fixed_columns : "", part != 0 ? "" : checksums ? ", checksum" : ", NULL",
+                      layout_.list(part), layout_.table(part))));
+    }
+  }
+
+  /// From here on next() gives at most `limit` trials with numbers above `after`.
+  void seek(std::uint64_t after, std::uint64_t limit) {
+    const auto most = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+    for (Statement& statement : statements_) {
+      statement.reset();
+      statement.bind(1, static_cast<std::int64_t>(std::min(after, most)));
+      statement.bind(2, static_cast<std::int64_t>(std::min(limit, most)));
     }
   }
 
@@ -556,6 +601,7 @@ class TrialReader {
   /// why, and of `trial` only the number is to be used; else it is empty.
   bool next(TrialRecord& trial, std::string& problem) {
     problem.clear();
+    altered_ = false;
     trial = {};
     if (!statements_.front().step()) return false;
     for (std::size_t part = 1; part < statements_.size(); ++part) {
@@ -566,8 +612,14 @@ class TrialReader {
       }
     }
     problem = decode(trial);
+    const Statement& first = statements_.front();
+    if (problem.empty() && !first.is_null(9)) altered_ = first.integer(9) != checksum(trial);
     return true;
   }
+
+  /// The trial that next() gave is a possible one, but not the one that was stored.
+  bool altered() const { return altered_; }
+  static constexpr const char* alteration = "its checksum is wrong: it is not what was stored";
 
  private:
   std::string decode(TrialRecord& trial) {
@@ -604,7 +656,7 @@ class TrialReader {
     if (ok) trial.values.resize(layout_.metrics());
     for (std::size_t part = 0; part < statements_.size(); ++part) {
       const Statement& statement = statements_[part];
-      int column = part == 0 ? 9 : 1;
+      int column = part == 0 ? 10 : 1;
       for (std::size_t i = layout_.begin(part); i < layout_.end(part); ++i, ++column) {
         const int type = statement.type(column);
         const bool number = type == SQLITE_FLOAT || type == SQLITE_INTEGER;
@@ -631,6 +683,7 @@ class TrialReader {
   const ExperimentRecord& experiment_;
   Layout layout_;
   std::vector<Statement> statements_;
+  bool altered_ = false;
 };
 
 /// The prepared statements that append a trial.
@@ -639,6 +692,13 @@ struct Appender {
   std::vector<std::string> metric_names;
   std::vector<Statement> inserts;
 };
+
+/// " WHERE …" for trials that ended so.
+std::string condition(std::optional<Store::Outcome> outcome) {
+  if (!outcome) return "";
+  if (*outcome == Store::Outcome::duplicate) return " WHERE duplicate_of IS NOT NULL";
+  return fmt::format(" WHERE status = {} AND duplicate_of IS NULL", static_cast<int>(*outcome));
+}
 
 // --- Cells of query()
 
@@ -721,15 +781,18 @@ struct Store::Implementation {
   std::mutex main_mutex;
   std::optional<Connection> reader;
   std::mutex reader_mutex;
+  int log_pages = 0, log_next = log_step;  ///< of the write-ahead log: its length, and when to shorten it
+  bool checksums = true;  ///< whether the schema has them; those who write migrate
   std::unordered_map<std::int64_t, Appender> appenders;
   std::optional<Statement> get_evaluation, put_evaluation;
 
   Implementation(std::filesystem::path file, Mode mode)
       : path(std::move(file)), writable(mode == Mode::write), use(path, writable) {
-    if (writable) {
-      open_for_writing();
-    } else {
-      open_for_reading();
+    try {
+      writable ? open_for_writing() : open_for_reading();
+    } catch (const sqlite::Error& error) {
+      if (error.primary_code() == SQLITE_CORRUPT) refuse_truncated();
+      throw;
     }
     get_evaluation.emplace(*main, "SELECT value FROM evaluations WHERE key = ?");
     if (writable) {
@@ -755,7 +818,8 @@ struct Store::Implementation {
     if (found == Content::nothing) main->run("PRAGMA page_size = 2048");
     main->run(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = 1;"
-        "PRAGMA secure_delete = 0; PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864");
+        "PRAGMA secure_delete = 0; PRAGMA journal_size_limit = 67108864");
+    sqlite3_wal_hook(main->handle(), &Implementation::after_commit, this);
     if (found == Content::nothing) {
       Transaction transaction(*main, Transaction::Kind::write);
       main->run(schema);
@@ -766,6 +830,24 @@ struct Store::Implementation {
       sqlite::migrate(*main, static_cast<int>(main->integer("PRAGMA user_version")), migrations());
     }
     open_reader(Connection::Access::read);
+  }
+
+  /// Called by SQLite after every commit with the length of the log.
+  static int after_commit(void* self, sqlite3* handle, const char*, int pages) {
+    auto& database = *static_cast<Implementation*>(self);
+    if (pages < database.log_pages) database.log_next = log_step;  // it has begun anew
+    database.log_pages = pages;
+    if (pages < database.log_next) return SQLITE_OK;
+    database.log_next = pages + log_step;
+    // A checkpoint that does not succeed, for readers or a full disk, is no error: the log has everything.
+    if (pages < log_limit) {
+      sqlite3_wal_checkpoint_v2(handle, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+    } else {
+      sqlite3_busy_timeout(handle, longest_wait_ms);
+      sqlite3_wal_checkpoint_v2(handle, nullptr, SQLITE_CHECKPOINT_RESTART, nullptr, nullptr);
+      wait_for_locks(*database.main);
+    }
+    return SQLITE_OK;
   }
 
   void open_for_reading() {
@@ -810,11 +892,31 @@ struct Store::Implementation {
     wait_for_locks(*reader);
   }
 
+  /// SQLite says of a truncated file only that it is damaged. Bytes 16 and 28 of the header have the size of pages and
+  /// their number.
+  void refuse_truncated() const {
+    std::ifstream file(path, std::ios::binary);
+    unsigned char header[32] = {};
+    if (!file.read(reinterpret_cast<char*>(header), sizeof header)) return;
+    const auto number = [&](int at, int bytes) {
+      std::uintmax_t value = 0;
+      for (int i = 0; i < bytes; ++i) value = value << 8 | header[at + i];
+      return value;
+    };
+    std::error_code absent;
+    const auto size = std::filesystem::file_size(path, absent);
+    const std::uintmax_t expected = std::max<std::uintmax_t>(number(16, 2), 512) * number(28, 4);
+    if (absent || size >= expected) return;
+    throw StoreError(fmt::format(
+        "{} is truncated: {} of {} bytes are there; take another copy, or 'sqlite3 FILE .recover' may save what is left",
+        shown(), size, expected));
+  }
+
   [[noreturn]] void refuse_foreign() const {
     throw StoreError(shown() + " is an SQLite database, but not one of duet's; choose another file");
   }
 
-  void check_version(bool migrating) {
+  void check_version(bool writing) {
     const std::int64_t version = main->integer("PRAGMA user_version");
     if (version > schema_version) {
       throw StoreError(fmt::format("{} was written by a newer duet (schema {}, this one knows {})", shown(),
@@ -822,16 +924,21 @@ struct Store::Implementation {
     }
     if (version < 1)
       throw StoreError(fmt::format("{} is damaged: its schema version is {}", shown(), version));
-    if (version < schema_version && !migrating) {
-      throw StoreError(
-          fmt::format("{} was written by an older duet (schema {}, this one reads {}); any command that "
-                      "writes to it, such as 'duet run', brings it up to date",
-                      shown(), version, schema_version));
-    }
+    // Readers understand every schema so far: a file that cannot be written to can always be read.
+    checksums = version >= 2 || writing;
   }
 
   [[noreturn]] void damaged(const std::string& what) const {
     throw StoreError(shown() + " is damaged: " + what);
+  }
+
+  /// The next trial, which must be sound. \returns whether there was one.
+  bool read(TrialReader& rows, const ExperimentRecord& experiment, TrialRecord& trial) const {
+    std::string problem;
+    if (!rows.next(trial, problem)) return false;
+    if (problem.empty() && rows.altered()) problem = TrialReader::alteration;
+    if (!problem.empty()) damaged(fmt::format("trial {} of '{}': {}", trial.number, experiment.name, problem));
+    return true;
   }
 
   Connection& writer() {
@@ -1020,14 +1127,12 @@ struct Store::Implementation {
     const Layout layout(experiment, names.size(), static_cast<std::size_t>(parameters.integer(0)));
     Appender result{layout, std::move(names), {}};
     for (std::size_t part = 0; part < layout.tables(); ++part) {
-      const std::size_t columns = layout.end(part) - layout.begin(part) + (part == 0 ? 9 : 1);
+      const std::size_t columns = layout.end(part) - layout.begin(part) + (part == 0 ? 10 : 1);
       std::string marks = "?";
       for (std::size_t i = 1; i < columns; ++i) marks += ",?";
       result.inserts.push_back(main->prepare(fmt::format(
-          "INSERT INTO {} (number{}{}) VALUES ({})", layout.table(part),
-          part == 0 ? ", status, violation, duplicate_of, reason, parents, cached, started_at, duration_s"
-                    : "",
-          layout.list(part), marks)));
+          "INSERT INTO {} (number{}{}{}) VALUES ({})", layout.table(part), part == 0 ? fixed_columns : "",
+          part == 0 ? ", checksum" : "", layout.list(part), marks)));
     }
     return appenders.emplace(experiment, std::move(result)).first->second;
   }
@@ -1072,7 +1177,8 @@ struct Store::Implementation {
       trial.reason.empty() ? insert.bind_null(5) : insert.bind(5, trial.reason);
       trial.parents.empty() ? insert.bind_null(6) : insert.bind(6, parents);
       insert.bind(7, std::int64_t{trial.cached}).bind(8, trial.started_at).bind(9, trial.duration_s);
-      index = 9;
+      insert.bind(10, checksum(trial));
+      index = 10;
     }
     for (std::size_t i = layout.begin(part); i < layout.end(part); ++i) {
       const bool metric = layout.is_metric(i);
@@ -1088,20 +1194,58 @@ struct Store::Implementation {
 
   // --- Checks. Requires reader_mutex.
 
-  void check_experiment(const ExperimentRecord& experiment, std::vector<std::string>& problems) {
+  /// Which trials can be read, where the pages of a table are damaged: from the first on and from the last back.
+  std::string readable(const ExperimentRecord& experiment) {
+    const auto count = [&](const char* order, std::int64_t& last) {
+      std::uint64_t read = 0;
+      try {
+        Statement rows = reader->prepare(fmt::format("SELECT number, duration_s FROM {} ORDER BY number {}",
+                                                     layout_of(experiment).table(0), order));
+        for (; rows.step(); ++read) last = rows.integer(0);
+      } catch (const StoreError&) {
+      }
+      return read;
+    };
+    std::int64_t up = 0, down = 0;
+    const std::uint64_t from_first = count("ASC", up);
+    const std::uint64_t from_last = count("DESC", down);
+    std::string text = fmt::format("of its trials {} can be read from the first on", from_first);
+    if (from_first > 0) text += fmt::format(", to trial {}", up);
+    text += fmt::format(", and {} from the last back", from_last);
+    return text + (from_last > 0 ? fmt::format(", to trial {}", down) : "");
+  }
+
+  /// \returns the numbers of the trials whose rows are damaged.
+  std::vector<std::uint64_t> check_experiment(const ExperimentRecord& experiment,
+                                              std::vector<std::string>& problems) {
     const std::string prefix = fmt::format("experiment '{}': ", experiment.name);
     std::size_t found = 0;
+    std::vector<std::uint64_t> damaged_trials;
     const auto report = [&](std::uint64_t number, const std::string& what) {
       if (++found <= most_problems) problems.push_back(fmt::format("{}trial {}: {}", prefix, number, what));
     };
-    TrialReader rows(*reader, experiment, 0, std::numeric_limits<std::uint64_t>::max());
+    TrialReader rows(*reader, experiment, checksums);
+    rows.seek(0, std::numeric_limits<std::uint64_t>::max());
     std::vector<std::uint64_t> originals;
     TrialRecord trial;
     std::string problem;
-    while (rows.next(trial, problem)) {
+    const auto next = [&] {
+      try {
+        return rows.next(trial, problem);
+      } catch (const sqlite::Error& error) {
+        problems.push_back(fmt::format("{}{}", prefix, readable(experiment)));
+        throw;
+      }
+    };
+    while (next()) {
       if (!problem.empty()) {
         report(trial.number, problem);
+        damaged_trials.push_back(trial.number);
         continue;
+      }
+      if (rows.altered()) {
+        report(trial.number, TrialReader::alteration);
+        damaged_trials.push_back(trial.number);
       }
       if (trial.number == 0 || trial.number > as_unsigned(std::numeric_limits<std::int64_t>::max())) {
         report(trial.number, "trials are numbered from 1");
@@ -1152,6 +1296,56 @@ struct Store::Implementation {
     Statement views = reader->prepare("SELECT count(*) FROM sqlite_schema WHERE type = 'view' AND name = ?");
     if (views.bind(1, experiment.name).step() && views.integer(0) != 1)
       problems.push_back(prefix + "its view is missing");
+    return damaged_trials;
+  }
+
+  /// What check() finds; and by experiment the damaged trials, where `damaged_trials` is given.
+  std::vector<std::string> check(
+      std::vector<std::pair<ExperimentRecord, std::vector<std::uint64_t>>>* damaged_trials = nullptr) {
+    std::vector<std::string> problems;
+    const auto part = [&](auto&& work) {
+      try {
+        work();
+      } catch (const StoreError& error) {
+        if (std::find(problems.begin(), problems.end(), error.what()) == problems.end())
+          problems.emplace_back(error.what());
+      }
+    };
+    part([&] {
+      Statement integrity = reader->prepare(fmt::format("PRAGMA integrity_check({})", most_problems));
+      while (integrity.step()) {
+        const std::string line = integrity.text(0);
+        if (line != "ok") problems.push_back("SQLite: " + line);
+      }
+    });
+    part([&] {
+      Statement references = reader->prepare("PRAGMA foreign_key_check");
+      for (std::size_t i = 0; i < most_problems && references.step(); ++i) {
+        problems.push_back(fmt::format("a row of table {} belongs to no experiment", references.text(0)));
+      }
+    });
+    part([&] {
+      for (const std::string& table : orphan_tables(*reader))
+        problems.push_back(fmt::format("table {} belongs to no experiment", table));
+    });
+    std::vector<ExperimentRecord> experiments;
+    part([&] { experiments = read_experiments(); });
+    for (const ExperimentRecord& experiment : experiments) {
+      part([&] {
+        auto damaged_here = check_experiment(experiment, problems);
+        if (damaged_trials != nullptr) damaged_trials->emplace_back(experiment, std::move(damaged_here));
+      });
+    }
+    return problems;
+  }
+
+  static std::vector<std::string> orphan_tables(Connection& connection) {
+    Statement tables = connection.prepare(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'trial_[0-9]*' AND "
+        "CAST(substr(name, 7) AS INTEGER) NOT IN (SELECT id FROM experiments)");
+    std::vector<std::string> names;
+    while (tables.step()) names.push_back(tables.text(0));
+    return names;
   }
 };
 
@@ -1282,6 +1476,14 @@ void Store::erase(std::int64_t experiment) {
   transaction.commit();
 }
 
+void Store::compact() {
+  const std::lock_guard lock(implementation_->main_mutex);
+  Connection& connection = implementation_->writer();
+  connection.run("VACUUM");
+  // The new pages are in the log; readers that use the old ones may hinder this, then it happens later.
+  sqlite3_wal_checkpoint_v2(connection.handle(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+}
+
 void Store::note(std::int64_t experiment, std::string_view event) {
   const std::string time = now();
   const std::lock_guard lock(implementation_->main_mutex);
@@ -1329,34 +1531,79 @@ std::vector<TrialRecord> Store::trials(const ExperimentRecord& experiment, std::
   const std::lock_guard lock(implementation_->reader_mutex);
   Connection& connection = *implementation_->reader;
   Transaction snapshot(connection, Transaction::Kind::read);
-  TrialReader rows(connection, experiment, after, limit);
+  TrialReader rows(connection, experiment, implementation_->checksums);
+  rows.seek(after, limit);
   std::vector<TrialRecord> result;
   TrialRecord trial;
-  std::string problem;
-  while (rows.next(trial, problem)) {
-    if (!problem.empty()) {
-      implementation_->damaged(fmt::format("trial {} of '{}': {}", trial.number, experiment.name, problem));
-    }
-    result.push_back(std::move(trial));
+  while (implementation_->read(rows, experiment, trial)) result.push_back(std::move(trial));
+  return result;
+}
+
+std::vector<TrialRecord> Store::trials(const ExperimentRecord& experiment,
+                                       std::span<const std::uint64_t> numbers) const {
+  const std::lock_guard lock(implementation_->reader_mutex);
+  Connection& connection = *implementation_->reader;
+  Transaction snapshot(connection, Transaction::Kind::read);
+  TrialReader rows(connection, experiment, implementation_->checksums);
+  std::vector<TrialRecord> result;
+  TrialRecord trial;
+  for (const std::uint64_t number : numbers) {
+    if (number == 0) continue;
+    rows.seek(number - 1, 1);
+    if (implementation_->read(rows, experiment, trial) && trial.number == number) result.push_back(std::move(trial));
   }
   return result;
 }
 
-std::optional<TrialRecord> Store::trial(const ExperimentRecord& experiment, std::uint64_t number) const {
-  if (number == 0) return std::nullopt;
-  std::vector<TrialRecord> next = trials(experiment, number - 1, 1);
-  if (next.empty() || next.front().number != number) return std::nullopt;
-  return std::move(next.front());
+void Store::for_each(const ExperimentRecord& experiment,
+                     const std::function<void(const TrialRecord&)>& visit) const {
+  // Page by page, so that neither memory nor the time for which the log is needed grows with the experiment.
+  std::uint64_t last = 0;
+  const auto end = as_unsigned([&] {
+    const std::lock_guard lock(implementation_->reader_mutex);
+    return implementation_->reader->integer(
+        fmt::format("SELECT max(number) FROM {}", layout_of(experiment).table(0)));
+  }());
+  while (last < end) {
+    const std::vector<TrialRecord> page = trials(experiment, last, page_of_trials);
+    for (const TrialRecord& trial : page) {
+      if (trial.number > end) return;
+      visit(trial);
+    }
+    if (page.size() < page_of_trials) return;
+    last = page.back().number;
+  }
 }
 
-std::uint64_t Store::count(std::int64_t experiment) const {
+std::optional<TrialRecord> Store::trial(const ExperimentRecord& experiment, std::uint64_t number) const {
+  std::vector<TrialRecord> found = trials(experiment, std::span(&number, 1));
+  if (found.empty()) return std::nullopt;
+  return std::move(found.front());
+}
+
+std::uint64_t Store::count(std::int64_t experiment, std::optional<Outcome> outcome) const {
   const std::lock_guard lock(implementation_->reader_mutex);
   return as_unsigned(implementation_->reader->integer(
-      fmt::format("SELECT count(*) FROM {}", Layout(experiment, 0, 0).table(0))));
+      fmt::format("SELECT count(*) FROM {}{}", Layout(experiment, 0, 0).table(0), condition(outcome))));
 }
 
-Store::Scores Store::scores(const ExperimentRecord& experiment,
-                            const std::vector<std::size_t>& metrics) const {
+std::vector<std::uint64_t> Store::last(std::int64_t experiment, std::uint64_t limit,
+                                       std::optional<Outcome> outcome) const {
+  const std::lock_guard lock(implementation_->reader_mutex);
+  Statement rows = implementation_->reader->prepare(
+      fmt::format("SELECT number FROM {}{} ORDER BY number DESC LIMIT ?", Layout(experiment, 0, 0).table(0),
+                  condition(outcome)));
+  const auto most = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  rows.bind(1, static_cast<std::int64_t>(std::min(limit, most)));
+  std::vector<std::uint64_t> numbers;
+  while (rows.step()) numbers.push_back(as_unsigned(rows.integer(0)));
+  std::reverse(numbers.begin(), numbers.end());
+  return numbers;
+}
+
+void Store::for_each_score(
+    const ExperimentRecord& experiment, const std::vector<std::size_t>& metrics,
+    const std::function<void(std::uint64_t, std::span<const double>)>& visit) const {
   const Layout layout = layout_of(experiment);
   const std::lock_guard lock(implementation_->reader_mutex);
   std::string columns, tables = layout.table(0) + " AS t0";
@@ -1372,7 +1619,6 @@ Store::Scores Store::scores(const ExperimentRecord& experiment,
       fmt::format("SELECT t0.number{} FROM {} WHERE status = {} AND violation = 0 AND duplicate_of IS NULL "
                   "ORDER BY t0.number",
                   columns, tables, static_cast<int>(Status::ok)));
-  Scores result;
   std::vector<double> values(metrics.size());
   while (rows.step()) {
     const std::int64_t number = rows.integer(0);
@@ -1384,10 +1630,8 @@ Store::Scores Store::scores(const ExperimentRecord& experiment,
       }
       values[i] = rows.real(column);
     }
-    result.numbers.push_back(as_unsigned(number));
-    result.values.push_back(values);
+    visit(as_unsigned(number), values);
   }
-  return result;
 }
 
 void Store::append_final(std::int64_t experiment, const FinalRecord& record) {
@@ -1483,30 +1727,86 @@ Table Store::query(std::string_view sql) const {
 
 std::vector<std::string> Store::check() const {
   const std::lock_guard lock(implementation_->reader_mutex);
-  Connection& connection = *implementation_->reader;
-  std::vector<std::string> problems;
-  try {
-    Statement integrity = connection.prepare(fmt::format("PRAGMA integrity_check({})", most_problems));
-    while (integrity.step()) {
-      const std::string line = integrity.text(0);
-      if (line != "ok") problems.push_back("SQLite: " + line);
-    }
-    Statement references = connection.prepare("PRAGMA foreign_key_check");
-    for (std::size_t i = 0; i < most_problems && references.step(); ++i) {
-      problems.push_back(fmt::format("a row of table {} belongs to no experiment", references.text(0)));
-    }
-    Statement orphans = connection.prepare(
-        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'trial_[0-9]*' AND "
-        "CAST(substr(name, 7) AS INTEGER) NOT IN (SELECT id FROM experiments)");
-    while (orphans.step())
-      problems.push_back(fmt::format("table {} belongs to no experiment", orphans.text(0)));
-    for (const ExperimentRecord& experiment : implementation_->read_experiments()) {
-      implementation_->check_experiment(experiment, problems);
-    }
-  } catch (const StoreError& error) {
-    problems.push_back(error.what());
+  return implementation_->check();
+}
+
+std::vector<std::string> Store::repair() {
+  std::vector<std::pair<ExperimentRecord, std::vector<std::uint64_t>>> damaged_trials;
+  {
+    const std::lock_guard lock(implementation_->reader_mutex);
+    implementation_->check(&damaged_trials);
   }
-  return problems;
+  const std::lock_guard lock(implementation_->main_mutex);
+  Connection& connection = implementation_->writer();
+  std::vector<std::string> done;
+  Transaction transaction(connection, Transaction::Kind::write);
+  connection.run("REINDEX");
+  for (const char* table : {"parameters", "options", "metrics", "constraints", "notes", "finals"}) {
+    connection.run(
+        fmt::format("DELETE FROM {} WHERE experiment NOT IN (SELECT id FROM experiments)", table));
+    const int rows = sqlite3_changes(connection.handle());
+    if (rows > 0) done.push_back(fmt::format("{} rows of {} that belong to no experiment are gone", rows, table));
+  }
+  for (const std::string& table : Implementation::orphan_tables(connection)) {
+    connection.run("DROP TABLE " + sqlite::identifier(table));
+    done.push_back(fmt::format("table {}, which belongs to no experiment, is gone", table));
+  }
+  for (const auto& [experiment, numbers] : damaged_trials) {
+    const Layout layout = layout_of(experiment);
+    for (std::size_t part = 0; part < layout.tables(); ++part) {
+      Statement remove = connection.prepare(fmt::format("DELETE FROM {} WHERE number = ?", layout.table(part)));
+      for (const std::uint64_t number : numbers) remove.bind(1, as_signed(number)).run();
+    }
+    if (!numbers.empty()) {
+      done.push_back(fmt::format(
+          "experiment '{}': {} damaged trials are gone; 'duet run' with its file evaluates them again",
+          experiment.name, numbers.size()));
+    }
+    Statement view = connection.prepare("SELECT count(*) FROM sqlite_schema WHERE type = 'view' AND name = ?");
+    if (view.bind(1, experiment.name).step() && view.integer(0) == 0) {
+      for (std::size_t part = 1; part < layout.tables(); ++part) {
+        connection.run("DROP VIEW IF EXISTS " + sqlite::identifier(experiment.name + Layout::suffix(part)));
+      }
+      create_views(connection, experiment);
+      done.push_back(fmt::format("experiment '{}': its view is there again", experiment.name));
+    }
+  }
+  create_latest_views(connection);
+  transaction.commit();
+  return done;
+}
+
+void Store::copy_to(const std::filesystem::path& target) const {
+  std::error_code error;
+  if (std::filesystem::exists(std::filesystem::symlink_status(target, error))) {
+    throw StoreError(fmt::format("{} exists already; choose another name for the copy", target.string()));
+  }
+  // Under another name until it is whole.
+  const std::filesystem::path part = target.string() + ".part";
+  const auto fail = [&](const std::string& why) {
+    std::filesystem::remove(part, error);
+    throw StoreError(fmt::format("{} cannot be written: {}", target.string(), why));
+  };
+  const int created = ::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (created < 0) throw StoreError(fmt::format("{} cannot be created: {}", part.string(), std::strerror(errno)));
+  ::close(created);
+  {
+    const std::lock_guard lock(implementation_->reader_mutex);
+    std::optional<Connection> copy;
+    copy.emplace(part, Connection::Access::write, part.string());
+    copy->run("PRAGMA synchronous = FULL");
+    sqlite3_backup* const backup =
+        sqlite3_backup_init(copy->handle(), "main", implementation_->reader->handle(), "main");
+    if (backup == nullptr) fail(sqlite3_errmsg(copy->handle()));
+    // All pages in one step, hence of one moment, while the writer goes on: with several steps the copy would begin
+    // again with every commit.
+    const int code = sqlite3_backup_step(backup, -1);
+    const int finished = sqlite3_backup_finish(backup);
+    copy.reset();
+    if (code != SQLITE_DONE || finished != SQLITE_OK) fail(sqlite3_errstr(code != SQLITE_DONE ? code : finished));
+  }
+  std::filesystem::rename(part, target, error);
+  if (error) fail(error.message());
 }
 
 }  // namespace duet

@@ -11,9 +11,11 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -93,7 +95,7 @@ class Store {
  public:
   enum class Mode {
     write,  ///< create the file if need be (not its folder), migrate it to the present schema, lock it
-    read,   ///< must exist and have the present schema; nothing is changed
+    read,   ///< must exist, and may have any schema up to the present one; nothing is changed
   };
 
   /// \throws StoreError if it cannot be opened, is not a duet database, is damaged, was written by a newer
@@ -117,6 +119,8 @@ class Store {
   std::int64_t create(const ExperimentRecord& experiment);
   /// Removes an experiment with its trials. The file keeps its size; the space is used again.
   void erase(std::int64_t experiment);
+  /// Gives space that is not used back to the file system, by writing the file anew: needs as much again meanwhile.
+  void compact();
   /// A line of history: "begun", "resumed", "ended: stopped on request", with time.
   void note(std::int64_t experiment, std::string_view event);
   /// In order, each with its time: "2026-01-31T12:00:00Z begun".
@@ -127,20 +131,31 @@ class Store {
   /// stored already, if it does not fit the experiment (numbers of parameters and values, values not finite),
   /// or if it cannot be written (disk full): then nothing of it is stored, and append() may be called again.
   void append(std::int64_t experiment, const TrialRecord& trial);
-  /// The trials with numbers above `after` in number order, at most `limit`: by default all. Page through a
-  /// large experiment with `after` = the last number seen. \throws StoreError if a row is damaged.
+  /// The trials with numbers above `after` in number order, at most `limit`: by default all, which for a large
+  /// experiment is much memory. \throws StoreError if a row is damaged.
   std::vector<TrialRecord> trials(const ExperimentRecord& experiment, std::uint64_t after = 0,
                                   std::uint64_t limit = std::numeric_limits<std::uint64_t>::max()) const;
+  /// Those of these numbers that are stored, in the order given.
+  std::vector<TrialRecord> trials(const ExperimentRecord& experiment,
+                                  std::span<const std::uint64_t> numbers) const;
   std::optional<TrialRecord> trial(const ExperimentRecord& experiment, std::uint64_t number) const;
-  /// Number of trials stored. Reads through the table: about 0.1 s for a million.
-  std::uint64_t count(std::int64_t experiment) const;
+  /// All trials in number order, in little memory. What is stored meanwhile may be among them or not, up to the last
+  /// number of the beginning. `visit` may call the store.
+  void for_each(const ExperimentRecord& experiment,
+                const std::function<void(const TrialRecord&)>& visit) const;
+
+  /// How a trial ended, as people see it: a duplicate is one however its original ended.
+  enum class Outcome { ok, failed, timed_out, invalid, duplicate };
+  /// Number of trials stored, of those that ended so if asked. Reads through the table: about 0.1 s for a million.
+  std::uint64_t count(std::int64_t experiment, std::optional<Outcome> outcome = std::nullopt) const;
+  /// Ascending numbers of the last `limit` trials, of those that ended so if asked.
+  std::vector<std::uint64_t> last(std::int64_t experiment, std::uint64_t limit,
+                                  std::optional<Outcome> outcome = std::nullopt) const;
   /// Feasible and successful original trials only (no duplicates): number and the values of the metrics asked
-  /// for (positions in experiment.metrics), in number order. Fast: no candidates are built.
-  struct Scores {
-    std::vector<std::uint64_t> numbers;
-    std::vector<std::vector<double>> values;  ///< by trial
-  };
-  Scores scores(const ExperimentRecord& experiment, const std::vector<std::size_t>& metrics) const;
+  /// for (positions in experiment.metrics), in number order. Fast: no candidates are built; a third of a second for
+  /// a million. `visit` must not call the store.
+  void for_each_score(const ExperimentRecord& experiment, const std::vector<std::size_t>& metrics,
+                      const std::function<void(std::uint64_t, std::span<const double>)>& visit) const;
 
   void append_final(std::int64_t experiment, const FinalRecord& record);
   std::vector<FinalRecord> finals(std::int64_t experiment) const;
@@ -152,11 +167,19 @@ class Store {
   /// Runs one read-only statement. \throws StoreError with SQLite's message, or one of our own for anything
   /// that could change the file or the connection.
   Table query(std::string_view sql) const;
-  /// Sentences about what is wrong with the file; empty: all is well. (SQLite's integrity check and our
-  /// invariants.)
+  /// Sentences about what is wrong with the file; empty: all is well. (SQLite's integrity check, checksums and our
+  /// invariants.) Where pages cannot be read, it says which trials can.
   std::vector<std::string> check() const;
+  /// Mends what can be mended without inventing anything, in one transaction: builds indexes and views anew, removes
+  /// what belongs to no experiment, and removes trials whose rows are damaged, which a resumed run evaluates again.
+  /// \returns what it has done. Pages that are damaged stay so. \throws StoreError where these are in the way.
+  std::vector<std::string> repair();
+  /// Writes a copy of the whole file as it is at this moment, while anybody may be writing to it. The target must
+  /// not exist; it appears when it is whole. \throws StoreError
+  void copy_to(const std::filesystem::path& target) const;
 
-  static constexpr int schema_version = 1;
+  /// 2: checksums of trials. tests/data has a database of every schema.
+  static constexpr int schema_version = 2;
 
  private:
   struct Implementation;
