@@ -408,7 +408,7 @@ std::unique_ptr<IsolatedEstimator::Worker> IsolatedEstimator::start(std::stop_to
 std::unique_ptr<IsolatedEstimator::Worker> IsolatedEstimator::start_another(std::stop_token stop) const {
   std::unique_ptr<Worker> worker = start(std::move(stop));
   if (worker->description != description_) {
-    throw std::runtime_error("what the estimator reads has changed since this run began; run the same command again");
+    throw std::runtime_error("what the estimator reads has changed since this run began");
   }
   return worker;
 }

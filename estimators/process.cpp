@@ -6,7 +6,7 @@
 #include <csignal>
 #include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -71,6 +71,55 @@ std::vector<char*> pointers(std::span<const std::string> texts) {
   return result;
 }
 
+/// What a child needs to become its program.
+struct Beginning {
+  const char* program;
+  char* const* arguments;
+  char* const* environment;
+  const char* directory;  ///< null: stay
+  std::span<const int> files;
+  int leash;
+  int error = 0;  ///< why it did not
+};
+
+/// The child's life until it is the program. It borrows our memory, and the thread that started it waits: system calls
+/// only.
+int become(void* data) {
+  Beginning& beginning = *static_cast<Beginning*>(data);
+  const auto prepare = [&] {
+    if (setpgid(0, 0) != 0) return false;
+    // The leash: the program holds one end of a pipe that nobody uses and duet the other. Once that is closed, and the
+    // kernel closes it when duet ends, the kernel sends the signal of "something has happened to this pipe" to the
+    // pipe's owner, the group; and we make that signal SIGKILL. If duet has just ended, the last copy of its end is
+    // ours, which execve closes. (A parent-death signal would reach the first process only, and at the end of the
+    // thread that started it.)
+    if (fcntl(beginning.leash, F_SETFD, 0) != 0 || fcntl(beginning.leash, F_SETOWN, -getpid()) != 0 ||
+        fcntl(beginning.leash, F_SETSIG, SIGKILL) != 0 || fcntl(beginning.leash, F_SETFL, O_ASYNC) != 0) {
+      return false;
+    }
+    for (std::size_t i = 0; i < beginning.files.size(); ++i) {
+      if (dup2(beginning.files[i], static_cast<int>(i)) < 0) return false;
+    }
+    if (beginning.directory != nullptr && chdir(beginning.directory) != 0) return false;
+    for (int signal = 1; signal < NSIG; ++signal) {
+      struct sigaction action {};
+      if (sigaction(signal, nullptr, &action) != 0) continue;  // not for us
+      const bool reset = signal == SIGHUP || signal == SIGINT || signal == SIGQUIT || signal == SIGPIPE ||
+                         signal == SIGTERM || signal == SIGCHLD;
+      if (action.sa_handler == SIG_DFL || (action.sa_handler == SIG_IGN && !reset)) continue;
+      action = {};
+      action.sa_handler = SIG_DFL;
+      sigaction(signal, &action, nullptr);
+    }
+    sigset_t none;
+    sigemptyset(&none);
+    return sigprocmask(SIG_SETMASK, &none, nullptr) == 0;
+  };
+  if (prepare()) execve(beginning.program, beginning.arguments, beginning.environment);
+  beginning.error = errno;
+  _exit(127);
+}
+
 }  // namespace
 
 void FileDescriptor::close() {
@@ -113,52 +162,29 @@ bool read_available(const FileDescriptor& file, const std::function<bool(std::st
 int ChildProcess::start(const Process& process, std::span<const int> files) {
   Pipe leash;
   if (!open_pipe(leash)) return errno;
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
-  if (const int code = posix_spawn_file_actions_init(&actions); code != 0) return code;
-  if (const int code = posix_spawnattr_init(&attributes); code != 0) {
-    posix_spawn_file_actions_destroy(&actions);
+  const std::string directory = process.directory.string();
+  const std::vector<char*> arguments = pointers(process.arguments);
+  const std::vector<char*> environment = pointers(process.environment);
+  Beginning beginning{process.program.c_str(), arguments.data(), environment.data(),
+                      directory.empty() ? nullptr : directory.c_str(), files, leash.read.value()};
+  std::vector<char> stack(std::size_t{64} << 10);
+
+  // No signal may find the child with our memory and our handlers.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, &before);
+  const pid_t pid = clone(become, stack.data() + stack.size(), CLONE_VM | CLONE_VFORK | SIGCHLD, &beginning);
+  const int code = pid < 0 ? errno : beginning.error;
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (pid < 0) return code;
+  process_ = pid;
+  if (code != 0) {
+    end();
     return code;
   }
-  const std::string directory = process.directory.string();
-  int code = 0;
-  const auto attempt = [&](int result) { code = code != 0 ? code : result; };
-  for (std::size_t i = 0; i < files.size(); ++i) {
-    attempt(posix_spawn_file_actions_adddup2(&actions, files[i], static_cast<int>(i)));
-  }
-  // Copied onto itself: stays open in this program, and in no other.
-  attempt(posix_spawn_file_actions_adddup2(&actions, leash.read.value(), leash.read.value()));
-  if (!directory.empty()) attempt(posix_spawn_file_actions_addchdir_np(&actions, directory.c_str()));
-
-  sigset_t none, defaults;
-  sigemptyset(&none);
-  sigemptyset(&defaults);
-  for (const int signal : {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM, SIGCHLD}) sigaddset(&defaults, signal);
-  attempt(posix_spawnattr_setsigmask(&attributes, &none));
-  attempt(posix_spawnattr_setsigdefault(&attributes, &defaults));
-  attempt(posix_spawnattr_setpgroup(&attributes, 0));
-  attempt(posix_spawnattr_setflags(&attributes,
-                                   POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF));
-  pid_t pid = 0;
-  if (code == 0) {
-    code = posix_spawn(&pid, process.program.c_str(), &actions, &attributes,
-                       pointers(process.arguments).data(), pointers(process.environment).data());
-  }
-  posix_spawnattr_destroy(&attributes);
-  posix_spawn_file_actions_destroy(&actions);
-  if (code != 0) return code;
-
-  process_ = pid;
 #ifdef SYS_pidfd_open
   end_event_ = FileDescriptor(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
 #endif
-  // The leash: the program holds one end of a pipe that nobody uses and we the other. Once ours is closed, and the
-  // kernel closes it when we end, the kernel sends the signal of "something has happened to this pipe" to its owner,
-  // the group; we make that signal SIGKILL. (A parent-death signal would reach the first process only, and at the end
-  // of this thread.)
-  fcntl(leash.read.value(), F_SETOWN, -pid);
-  fcntl(leash.read.value(), F_SETSIG, SIGKILL);
-  fcntl(leash.read.value(), F_SETFL, fcntl(leash.read.value(), F_GETFL) | O_ASYNC);
   leash_ = std::move(leash.write);
   return 0;
 }

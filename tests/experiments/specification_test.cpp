@@ -79,6 +79,10 @@ TEST(Specification, IdentityIgnoresLayoutNameAndBudgetOnly) {
   EXPECT_NE(read(replaced("window: 4", "window: 5")).identity, identity);
   EXPECT_NE(read(replaced("[0, 9]", "[0, 8]")).identity, identity);
   EXPECT_NE(read(valid + "seed: 3\n").identity, identity);
+  // Nor does it matter how the type of an estimator without options is written, or where it runs.
+  EXPECT_EQ(read(replaced("  - type: toy", "  - toy")).identity, identity);
+  EXPECT_EQ(read(replaced("  - type: toy", "  {type: toy, isolation: none}")).identity, identity);
+  EXPECT_NE(read(replaced("  - type: toy", "  {type: toy, expensive: false}")).identity, identity);
 }
 
 // Rows hold metrics by position: a file with its metrics in another order is another experiment.
@@ -127,6 +131,11 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         BadCase{"objectives:", "objectivs:", "demo.yaml:10:1: unknown key 'objectivs'; did you mean 'objectives'?"},
         BadCase{"type: toy", "type: toyy", "demo.yaml:9:11: unknown estimator 'toyy'; did you mean 'toy'?"},
+        BadCase{"type: toy", "{type: toy, isolation: process}",
+                "demo.yaml:9:27: this program cannot start worker processes; the command duet can"},
+        BadCase{"type: toy", "{type: toy, isolation: thread}", "demo.yaml:9:27: 'estimators[0].isolation' must be"},
+        BadCase{"type: toy", "{type: toy, time_limit: 3s}", "demo.yaml:9:28: 'time_limit' needs 'isolation: process'"},
+        BadCase{"type: toy", "{type: toy, memory_limit: 9}", "demo.yaml:9:30: 'estimators[0].memory_limit' needs a unit"},
         BadCase{"type: nsga2", "type: nsga", "demo.yaml:12:16: unknown strategy 'nsga'; did you mean 'nsga2'?"},
         BadCase{"population: 10", "population: ten", "demo.yaml:12:35: 'search.population'"},
         BadCase{"population: 10", "population: 1", "demo.yaml:12:35: 'search.population'"},
