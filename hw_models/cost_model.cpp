@@ -330,11 +330,17 @@ Violation find_violation(const Plan& plan, const Mapping& mapping, Nest<double>&
     if (nest.tile[0][d] < plan.size[d]) return {Kind::short_of, 0, d, nest.tile[0][d], plan.size[d]};
   }
   if (!perfect) {
-    for (std::size_t i = 0; i < nest.count; ++i) {
-      const NestLoop<double>& loop = nest.loops[i];
-      const double size = plan.size[loop.dimension];
-      if ((loop.count - 1) * loop.stride >= size) {
-        return {Kind::wasted, loop.level, loop.dimension, loop.count, std::ceil(size / loop.stride)};
+    for (std::size_t d = 0; d < plan.dimensions; ++d) {
+      double stride = 1;
+      for (std::size_t l = plan.levels; l-- > 0;) {
+        const LevelMapping& level = mapping.levels[l];
+        for (const std::int64_t factor : {level.x[d], level.y[d], level.temporal[d]}) {
+          const auto count = static_cast<double>(factor);
+          if ((count - 1) * stride >= plan.size[d] && count > 1) {
+            return {Kind::wasted, l, d, count, std::ceil(plan.size[d] / stride)};
+          }
+          stride *= count;
+        }
       }
     }
   }
@@ -386,7 +392,7 @@ std::optional<std::string> CostModel::why_invalid(const Mapping& mapping, bool c
       return fmt::format("the factors of {} multiply to {}, which does not cover its {}", dimension(), whole(v.have),
                          whole(v.want));
     case Kind::wasted:
-      return fmt::format("level '{}': the loop over {} has {} iterations, and {} cover the dimension", level, dimension(),
+      return fmt::format("level '{}': a loop over {} has {} iterations, and {} would cover the dimension", level, dimension(),
                          whole(v.have), whole(v.want));
     case Kind::width:
     case Kind::height:
