@@ -17,9 +17,14 @@ namespace duet::kernel {
 // their argument.
 inline double larger(double a, double b) { return a > b ? a : b; }
 inline double smaller(double a, double b) { return a < b ? a : b; }
-inline double round_up(double a) { return std::ceil(a); }
+/// std::ceil for 0 ≤ a, without a call where the instruction set has none: adding 2^52 rounds to whole numbers.
+inline double round_up(double a) {
+  const double whole = a + 0x1p52 - 0x1p52;
+  return a >= 0x1p51 ? std::ceil(a) : whole < a ? whole + 1 : whole;
+}
 inline bool greater(double a, double b) { return a > b; }
 inline bool either(bool a, bool b) { return a || b; }
+inline bool all(bool a) { return a; }
 inline double choose(bool condition, double yes, double no) { return condition ? yes : no; }
 template <class S>
 struct ScalarTraits;
@@ -63,7 +68,7 @@ struct Plan {
     double read_j = 0, write_j = 0, update_j = 0, leak_j = 0;
     double fanout_x = 1, fanout_y = 1, min_children = 0;
     bool multicast = true, reduction = true;
-    std::array<StorageLevel::Policy, tensor_count> policy{};
+    std::array<bool, tensor_count> may_keep{}, may_bypass{};
   };
   std::array<Level, max_levels> level;
   double mac_energy_j = 0, mac_instances = 1;
@@ -137,51 +142,69 @@ struct NestLoop {
 /// The whole nest, innermost loop first, with the tiles at every level.
 template <class S>
 struct Nest {
-  std::array<NestLoop<S>, max_levels * max_dimensions * 3> loops;
-  std::size_t count = 0;
+  static constexpr std::size_t most = max_levels * max_dimensions * 2 + 1;
+  std::array<NestLoop<S>, most> loops;
+  std::size_t count;
   /// Loops above the tile of level l begin at above[l]; above[levels] = 0 is the single multiply-accumulate.
   std::array<std::size_t, max_levels + 1> above;
+  /// The same for loops in time alone, by their place in `loops`, and the product of their counts from each on.
+  std::array<std::uint8_t, most> temporal;
+  std::array<S, most> product_from;
+  std::size_t temporal_count;
+  std::array<std::size_t, max_levels + 1> temporal_above;
   std::array<std::array<S, max_dimensions>, max_levels + 1> tile;
   std::array<std::array<S, max_dimensions>, max_levels> spread;  ///< x · y per dimension of a level's fan-out
-  std::array<S, max_levels + 1> instances;                      ///< used: product of all fan-outs above
-  std::array<bool, max_levels> spreads;                       ///< whether a level has a spatial loop at all
+  std::array<S, max_levels + 1> instances;                       ///< used: product of all fan-outs above
+  std::array<bool, max_levels> spreads;                          ///< whether a level has a spatial loop at all
   S cycles;
 };
 
-inline bool is_trivial(double count) { return count == 1.0; }
+/// Loops that do nothing are written down and overwritten by the next: cheaper than a branch that nobody can predict.
+inline std::size_t is_loop(double count) { return count != 1.0 ? 1 : 0; }
 
 template <class S, class Factor>
 void build(const Plan& plan, const BasicMapping<Factor>& mapping, Nest<S>& nest) {
   std::array<S, max_dimensions> tile;
   for (std::size_t d = 0; d < plan.dimensions; ++d) tile[d] = S(1.0);
-  nest.count = 0;
-  nest.above[plan.levels] = 0;
+  std::size_t count = 0, temporal_count = 0;
+  nest.above[plan.levels] = nest.temporal_above[plan.levels] = 0;
   nest.tile[plan.levels] = tile;
-  nest.cycles = S(1.0);
   for (std::size_t l = plan.levels; l-- > 0;) {
     const BasicLevelMapping<Factor>& level = mapping.levels[l];
-    nest.spreads[l] = false;
+    const std::size_t before = count;
     if (plan.level[l].fanout_x > 1 || plan.level[l].fanout_y > 1) {
       for (std::size_t d = 0; d < plan.dimensions; ++d) {
-        const S count = S(level.x[d]) * S(level.y[d]);
-        nest.spread[l][d] = count;
-        if (is_trivial(count)) continue;
-        nest.loops[nest.count++] = {static_cast<std::uint8_t>(l), static_cast<std::uint8_t>(d), true, count, tile[d]};
-        tile[d] = tile[d] * count;
-        nest.spreads[l] = true;
+        const S spread = S(level.x[d]) * S(level.y[d]);
+        nest.spread[l][d] = spread;
+        nest.loops[count] = {static_cast<std::uint8_t>(l), static_cast<std::uint8_t>(d), true, spread, tile[d]};
+        count += is_loop(spread);
+        tile[d] = tile[d] * spread;
       }
     }
+    nest.spreads[l] = count > before;
     for (std::size_t i = plan.dimensions; i-- > 0;) {
       const std::uint8_t d = level.order[i];
-      const S count = S(level.temporal[d]);
-      if (is_trivial(count)) continue;
-      nest.loops[nest.count++] = {static_cast<std::uint8_t>(l), d, false, count, tile[d]};
-      tile[d] = tile[d] * count;
-      nest.cycles = nest.cycles * count;
+      const S factor = S(level.temporal[d]);
+      nest.loops[count] = {static_cast<std::uint8_t>(l), d, false, factor, tile[d]};
+      nest.temporal[temporal_count] = static_cast<std::uint8_t>(count);
+      const std::size_t step = is_loop(factor);
+      count += step;
+      temporal_count += step;
+      tile[d] = tile[d] * factor;
     }
-    nest.above[l] = nest.count;
+    nest.above[l] = count;
+    nest.temporal_above[l] = temporal_count;
     nest.tile[l] = tile;
   }
+  nest.count = count;
+  nest.temporal_count = temporal_count;
+  S product = S(1.0);
+  nest.product_from[temporal_count] = product;
+  for (std::size_t i = temporal_count; i-- > 0;) {
+    product = product * nest.loops[nest.temporal[i]].count;
+    nest.product_from[i] = product;
+  }
+  nest.cycles = product;
   nest.instances[0] = S(1.0);
   for (std::size_t l = 0; l < plan.levels; ++l) {
     nest.instances[l + 1] = nest.instances[l];
@@ -215,20 +238,19 @@ S slide_words(const Plan& plan, const TensorShape& tensor, const Nest<S>& nest, 
 /// Words that come into one instance's tile at level `l` over the whole run (docs: "What a step fetches"). \pre perfect
 template <class S>
 S fetched(const Plan& plan, const TensorShape& tensor, const Nest<S>& nest, std::size_t l, const S& words) {
-  S total = words;  // of the loops so far, beginning with an empty buffer
-  typename ScalarTraits<S>::Mask moved(false);  // whether one of them moves the tile
-  for (std::size_t i = nest.above[l]; i < nest.count; ++i) {
-    const NestLoop<S>& loop = nest.loops[i];
-    if (loop.spatial) continue;
-    if (tensor.relevant[loop.dimension]) {
-      const S slide = slide_words(plan, tensor, nest, l, words, loop);
-      total = choose(moved, total * loop.count, total + (loop.count - 1.0) * slide);
-      moved = either(moved, greater(loop.count, S(1.0)));
-    } else {
-      total = choose(moved, total * loop.count, total);
-    }
+  S total = words;
+  typename ScalarTraits<S>::Mask moved(false);
+  for (std::size_t i = nest.temporal_above[l]; i < nest.temporal_count; ++i) {
+    const NestLoop<S>& loop = nest.loops[nest.temporal[i]];
+    if (!tensor.relevant[loop.dimension]) continue;
+    // The innermost loop that moves the tile: its first tile comes whole, the others slide; and all of it again for every
+    // iteration of the loops outside.
+    const S slide = slide_words(plan, tensor, nest, l, words, loop);
+    total = choose(moved, total, (words + (loop.count - 1.0) * slide) * nest.product_from[i + 1]);
+    moved = either(moved, greater(loop.count, S(1.0)));
+    if (all(moved)) return total;
   }
-  return total;
+  return choose(moved, total, words);
 }
 
 /// The same as Timeloop extrapolates it (docs: "Timeloop's extrapolation").
@@ -318,13 +340,12 @@ void count_perfect(const Plan& plan, const BasicMapping<Factor>& mapping, const 
       Traffic<S>& traffic = counts.average[l][t];
       if (output) {
         // The first visit of a word needs nothing from above, and its first update nothing to be added to.
-        S own = S(plan.output_words);
+        S parts = S(1.0);
         for (std::size_t o = 0; o < l; ++o) {
           if (!nest.spreads[o]) continue;
-          for (std::size_t d = 0; d < plan.dimensions; ++d) {
-            if (tensor.relevant[d]) own = own / nest.spread[o][d];
-          }
+          for (std::size_t i = 0; i < tensor.axis_count; ++i) parts = parts * nest.spread[o][tensor.axes[i].a];
         }
+        const S own = plan.output_words / parts;
         traffic.updates = wanted;
         traffic.reads = wanted - own;
         traffic.fills = outermost ? S(0.0) : through - own;

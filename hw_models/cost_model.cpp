@@ -70,7 +70,10 @@ Plan plan(const Einsum& einsum, const Architecture& architecture, const CostOpti
     level.min_children = level.fanout_x * level.fanout_y * from.constraints.min_fanout_utilization;
     level.multicast = from.multicast;
     level.reduction = from.reduction;
-    level.policy = from.policy;
+    for (std::size_t t = 0; t < tensor_count; ++t) {
+      level.may_keep[t] = from.policy[t] != StorageLevel::Policy::bypass;
+      level.may_bypass[t] = from.policy[t] != StorageLevel::Policy::keep && l > 0;
+    }
   }
   return plan;
 }
@@ -306,20 +309,23 @@ Violation find_violation(const Plan& plan, const Mapping& mapping, Nest<double>&
     const LevelMapping& level = mapping.levels[l];
     const Plan::Level& limits = plan.level[l];
     std::uint32_t seen = 0;
-    std::int64_t x = 1, y = 1;
+    std::int64_t x = 1, y = 1, least = 1;
     for (std::size_t d = 0; d < plan.dimensions; ++d) {
-      if (level.temporal[d] < 1 || level.x[d] < 1 || level.y[d] < 1) return {Kind::factor, l, d};
+      least = std::min({least, level.temporal[d], level.x[d], level.y[d]});
       seen |= 1U << level.order[d];
       x *= level.x[d];
       y *= level.y[d];
+    }
+    if (least < 1) {
+      std::size_t d = 0;
+      while (std::min({level.temporal[d], level.x[d], level.y[d]}) >= 1) ++d;
+      return {Kind::factor, l, d};
     }
     if (seen != (1U << plan.dimensions) - 1) return {Kind::order, l};
     if (static_cast<double>(x) > limits.fanout_x) return {Kind::width, l, 0, static_cast<double>(x), limits.fanout_x};
     if (static_cast<double>(y) > limits.fanout_y) return {Kind::height, l, 0, static_cast<double>(y), limits.fanout_y};
     for (std::size_t t = 0; t < tensor_count; ++t) {
-      if (limits.policy[t] == StorageLevel::Policy::free && (l > 0 || level.keep[t])) continue;
-      const bool keep = l == 0 || limits.policy[t] == StorageLevel::Policy::keep;
-      if (level.keep[t] != keep) return {Kind::policy, l, t};
+      if (level.keep[t] ? !limits.may_keep[t] : !limits.may_bypass[t]) return {Kind::policy, l, t};
     }
   }
   build(plan, mapping, nest);
@@ -330,11 +336,17 @@ Violation find_violation(const Plan& plan, const Mapping& mapping, Nest<double>&
     if (nest.tile[0][d] < plan.size[d]) return {Kind::short_of, 0, d, nest.tile[0][d], plan.size[d]};
   }
   if (!perfect) {
-    for (std::size_t i = 0; i < nest.count; ++i) {
-      const NestLoop<double>& loop = nest.loops[i];
-      const double size = plan.size[loop.dimension];
-      if ((loop.count - 1) * loop.stride >= size) {
-        return {Kind::wasted, loop.level, loop.dimension, loop.count, std::ceil(size / loop.stride)};
+    for (std::size_t d = 0; d < plan.dimensions; ++d) {
+      double stride = 1;
+      for (std::size_t l = plan.levels; l-- > 0;) {
+        const LevelMapping& level = mapping.levels[l];
+        for (const std::int64_t factor : {level.x[d], level.y[d], level.temporal[d]}) {
+          const auto count = static_cast<double>(factor);
+          if ((count - 1) * stride >= plan.size[d] && count > 1) {
+            return {Kind::wasted, l, d, count, std::ceil(plan.size[d] / stride)};
+          }
+          stride *= count;
+        }
       }
     }
   }
@@ -386,7 +398,7 @@ std::optional<std::string> CostModel::why_invalid(const Mapping& mapping, bool c
       return fmt::format("the factors of {} multiply to {}, which does not cover its {}", dimension(), whole(v.have),
                          whole(v.want));
     case Kind::wasted:
-      return fmt::format("level '{}': the loop over {} has {} iterations, and {} cover the dimension", level, dimension(),
+      return fmt::format("level '{}': a loop over {} has {} iterations, and {} would cover the dimension", level, dimension(),
                          whole(v.have), whole(v.want));
     case Kind::width:
     case Kind::height:

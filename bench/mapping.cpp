@@ -1,0 +1,245 @@
+// How many mappings the loop-nest cost model evaluates per second on one core: validity, cycles and energy of random valid
+// mappings of ResNet-18's and MobileNetV2's layers on an Eyeriss-like and a Simba-like architecture.
+//
+//   cmake --preset bench && cmake --build --preset bench
+//   build/bench/bench/bench_mapping --benchmark_repetitions=5 --benchmark_report_aggregates_only=true
+//
+// The floor stands beside the rate: `loops` is how many loops of more than one iteration a mapping has, `steps` how many
+// (loop, tensor, buffer) triples the closed form has to look at once each, so rate × steps is how fast one such step is
+// (a step of three or four dependent floating-point operations takes at least as many cycles of latency).
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <benchmark/benchmark.h>
+#include <fmt/format.h>
+
+#include "core/random.hpp"
+#include "hw_models/cost_model.hpp"
+
+namespace duet {
+namespace {
+
+Einsum convolution(std::int64_t m, std::int64_t c, std::int64_t side, std::int64_t kernel, std::int64_t stride = 1,
+                   std::int64_t groups = 1) {
+  ConvolutionShape shape;
+  shape.groups = groups;
+  shape.out_channels = m;
+  shape.in_channels = c;
+  shape.output_h = shape.output_w = side;
+  shape.kernel_h = shape.kernel_w = kernel;
+  shape.stride_h = shape.stride_w = stride;
+  return convolution_einsum(shape);
+}
+
+/// Distinct layers.
+std::vector<Einsum> layers(const std::string& network) {
+  if (network == "resnet18") {
+    return {convolution(64, 3, 112, 7, 2),   convolution(64, 64, 56, 3),    convolution(128, 64, 28, 3, 2),
+            convolution(128, 64, 28, 1, 2),  convolution(128, 128, 28, 3),  convolution(256, 128, 14, 3, 2),
+            convolution(256, 128, 14, 1, 2), convolution(256, 256, 14, 3),  convolution(512, 256, 7, 3, 2),
+            convolution(512, 256, 7, 1, 2),  convolution(512, 512, 7, 3),   matrix_einsum(1, 1000, 512)};
+  }
+  return {convolution(32, 3, 112, 3, 2),      convolution(1, 1, 112, 3, 1, 32), convolution(16, 32, 112, 1),
+          convolution(96, 16, 112, 1),        convolution(1, 1, 56, 3, 2, 96),  convolution(24, 96, 56, 1),
+          convolution(144, 24, 56, 1),        convolution(1, 1, 56, 3, 1, 144), convolution(24, 144, 56, 1),
+          convolution(1, 1, 28, 3, 2, 144),   convolution(32, 144, 28, 1),      convolution(192, 32, 28, 1),
+          convolution(1, 1, 28, 3, 1, 192),   convolution(32, 192, 28, 1),      convolution(1, 1, 14, 3, 2, 192),
+          convolution(64, 192, 14, 1),        convolution(384, 64, 14, 1),      convolution(1, 1, 14, 3, 1, 384),
+          convolution(64, 384, 14, 1),        convolution(96, 384, 14, 1),      convolution(576, 96, 14, 1),
+          convolution(1, 1, 14, 3, 1, 576),   convolution(96, 576, 14, 1),      convolution(1, 1, 7, 3, 2, 576),
+          convolution(160, 576, 7, 1),        convolution(960, 160, 7, 1),      convolution(1, 1, 7, 3, 1, 960),
+          convolution(160, 960, 7, 1),        convolution(320, 960, 7, 1),      convolution(1280, 320, 7, 1),
+          matrix_einsum(1, 1000, 1280)};
+}
+
+/// 168 elements with three scratchpads each under one buffer.
+constexpr const char* eyeriss_like = R"(
+name: eyeriss_like
+clock: 1GHz
+levels:
+- {name: DRAM, word_bits: 8, block_bits: 64, keep: [weight, input, output], energy: {read: 512pJ, write: 512pJ}}
+- name: buffer
+  capacity: 128KiB
+  block_bits: 64
+  read_bandwidth: 16
+  write_bandwidth: 16
+  keep: [input, output]
+  bypass: weight
+  energy: {read: 18.2pJ, write: 14.1pJ}
+- {name: column, bypass: [weight, input, output]}
+- {name: row, instances: {x: 14}, bypass: [weight, input, output]}
+- name: input_scratchpad
+  instances: {x: 14, y: 12}
+  capacity: 24B
+  block_bits: 16
+  read_bandwidth: 2
+  write_bandwidth: 2
+  keep: input
+  bypass: [weight, output]
+  energy: {read: 0.20pJ, write: 0.18pJ}
+- name: weight_scratchpad
+  instances: {x: 14, y: 12}
+  capacity: 384B
+  block_bits: 16
+  read_bandwidth: 2
+  write_bandwidth: 2
+  keep: weight
+  bypass: [input, output]
+  energy: {read: 1.98pJ, write: 1.88pJ}
+- name: sum_scratchpad
+  instances: {x: 14, y: 12}
+  capacity: 32B
+  word_bits: 16
+  read_bandwidth: 2
+  write_bandwidth: 2
+  keep: output
+  bypass: [weight, input]
+  energy: {read: 0.25pJ, write: 0.22pJ}
+compute: {instances: {x: 14, y: 12}, energy: 0.21pJ}
+)";
+
+/// 16 elements of 8 lanes of 8 multipliers, weight and accumulation buffers in every lane.
+constexpr const char* simba_like = R"(
+name: simba_like
+clock: 1GHz
+levels:
+- {name: DRAM, word_bits: 8, block_bits: 64, keep: [weight, input, output], energy: {read: 512pJ, write: 512pJ}}
+- name: buffer
+  capacity: 64KiB
+  block_bits: 256
+  keep: [input, output]
+  bypass: weight
+  read_bandwidth: 32
+  write_bandwidth: 32
+  energy: {read: 30pJ, write: 28pJ}
+- name: input_buffer
+  instances: {x: 4, y: 4}
+  capacity: 8KiB
+  block_bits: 64
+  keep: input
+  bypass: [weight, output]
+  read_bandwidth: 8
+  energy: {read: 6pJ, write: 6pJ}
+- name: weight_buffer
+  instances: {x: 4, y: 32}
+  capacity: 4KiB
+  block_bits: 64
+  keep: weight
+  bypass: [input, output]
+  read_bandwidth: 8
+  energy: {read: 4pJ, write: 4pJ}
+- name: accumulators
+  instances: {x: 4, y: 32}
+  capacity: 384B
+  word_bits: 24
+  keep: output
+  bypass: [weight, input]
+  energy: {read: 0.5pJ, write: 0.5pJ}
+- name: weight_registers
+  instances: {x: 32, y: 32}
+  capacity: 1B
+  keep: weight
+  bypass: [input, output]
+  energy: {read: 0.01pJ, write: 0.01pJ}
+compute: {instances: {x: 32, y: 32}, energy: 0.21pJ}
+)";
+
+/// Prime factors dealt out to the levels at random, those that do not fit any more to the outermost.
+Mapping random_mapping(Random& random, const Einsum& einsum, const Architecture& architecture) {
+  Mapping mapping = trivial_mapping(einsum, architecture);
+  const std::size_t dimensions = einsum.dimensions.size();
+  std::vector<std::int64_t> left_x, left_y;
+  for (std::size_t l = 0; l < mapping.level_count; ++l) {
+    left_x.push_back(architecture.fanout_x(l));
+    left_y.push_back(architecture.fanout_y(l));
+    std::vector<std::uint8_t> order;
+    for (std::size_t d = 0; d < dimensions; ++d) order.push_back(static_cast<std::uint8_t>(d));
+    random.shuffle(order);
+    std::copy(order.begin(), order.end(), mapping.levels[l].order.begin());
+  }
+  for (std::size_t d = 0; d < dimensions; ++d) {
+    mapping.levels[0].temporal[d] = 1;
+    std::int64_t rest = einsum.size(d);
+    for (std::int64_t prime = 2; rest > 1; ++prime) {
+      for (; rest % prime == 0; rest /= prime) {
+        const auto l = static_cast<std::size_t>(random.below(mapping.level_count));
+        LevelMapping& level = mapping.levels[l];
+        if (left_x[l] >= prime && random.chance(0.7)) {
+          level.x[d] *= prime;
+          left_x[l] /= prime;
+        } else if (left_y[l] >= prime && random.chance(0.7)) {
+          level.y[d] *= prime;
+          left_y[l] /= prime;
+        } else {
+          level.temporal[d] *= prime;
+        }
+      }
+    }
+  }
+  return mapping;
+}
+
+struct Work {
+  std::vector<CostModel> models;
+  std::vector<std::pair<std::size_t, Mapping>> mappings;  ///< model and mapping
+  double loops = 0, steps = 0;                            ///< of a mapping, on average
+};
+
+/// `each` valid mappings of every layer, in random order of tries.
+Work work(const std::string& network, const char* architecture, std::size_t each) {
+  const Architecture chip = read_architecture(Config::parse(architecture, "bench"));
+  Work work;
+  for (Einsum& einsum : layers(network)) {
+    work.models.emplace_back(std::move(einsum), chip);
+    const CostModel& model = work.models.back();
+    Random random(1, "bench", work.models.size());
+    std::size_t found = 0;
+    for (std::size_t tries = 0; found < each && tries < 2'000'000; ++tries) {
+      const Mapping mapping = random_mapping(random, model.einsum(), chip);
+      if (!model.quick(mapping).valid) continue;
+      work.mappings.emplace_back(work.models.size() - 1, mapping);
+      ++found;
+      for (std::size_t l = 0; l < mapping.level_count; ++l) {
+        std::size_t buffers = 0;  // whose tiles a loop of this level moves
+        for (std::size_t t = 0; t < tensor_count; ++t) {
+          for (std::size_t below = l + 1; below < mapping.level_count; ++below) buffers += mapping.levels[below].keep[t];
+        }
+        for (std::size_t d = 0; d < model.einsum().dimensions.size(); ++d) {
+          const LevelMapping& level = mapping.levels[l];
+          work.loops += (level.temporal[d] > 1) + (level.x[d] * level.y[d] > 1);
+          work.steps += level.temporal[d] > 1 ? static_cast<double>(buffers) : 0;
+        }
+      }
+    }
+  }
+  Random random(1, "bench order");
+  random.shuffle(work.mappings);
+  work.loops /= static_cast<double>(work.mappings.size());
+  work.steps /= static_cast<double>(work.mappings.size());
+  return work;
+}
+
+void quick(benchmark::State& state, const std::string& network, const char* architecture) {
+  const Work all = work(network, architecture, 200);
+  for (auto _ : state) {
+    for (const auto& [model, mapping] : all.mappings) {
+      const QuickCost cost = all.models[model].quick(mapping);
+      benchmark::DoNotOptimize(cost);
+    }
+  }
+  state.counters["mappings_per_s"] = benchmark::Counter(static_cast<double>(all.mappings.size()),
+                                                        benchmark::Counter::kIsIterationInvariantRate);
+  state.counters["mappings"] = static_cast<double>(all.mappings.size());
+  state.counters["loops"] = all.loops;
+  state.counters["steps"] = all.steps;
+}
+BENCHMARK_CAPTURE(quick, resnet18_eyeriss_like, "resnet18", eyeriss_like)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(quick, resnet18_simba_like, "resnet18", simba_like)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(quick, mobilenet_v2_eyeriss_like, "mobilenet_v2", eyeriss_like)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(quick, mobilenet_v2_simba_like, "mobilenet_v2", simba_like)->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace duet
