@@ -22,11 +22,11 @@ target_compile_options(duet_build INTERFACE
   -Wall -Wextra -Wconversion -Wshadow
   $<$<BOOL:${DUET_WERROR}>:-Werror>
   -ffp-contract=off  # results must not depend on whether the CPU has FMA
-  -fpch-preprocess)
+  $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)
 if(DUET_SANITIZE)
   target_compile_options(duet_build INTERFACE
     -fsanitize=${DUET_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer
-    -Wno-maybe-uninitialized)  # false alarms in <regex> under g++ 12's sanitizers
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)  # false alarms in <regex> under g++ 12's sanitizers
   target_link_options(duet_build INTERFACE -fsanitize=${DUET_SANITIZE})
 endif()
 add_library(duet::build ALIAS duet_build)

@@ -9,6 +9,7 @@
 
 #include "core/units.hpp"
 #include "estimators/builtin.hpp"
+#include "estimators/command_reply.hpp"
 #include "estimators/declared_metrics.hpp"
 #include "estimators/design_json.hpp"
 #include "estimators/process.hpp"
@@ -19,52 +20,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::size_t output_limit = std::size_t{16} << 20;
-constexpr std::size_t excerpt_length = 500;
-
-/// Text of any origin on one line of valid UTF-8: control characters and line ends become single blanks,
-/// bytes that are no UTF-8 become U+FFFD.
-std::string on_one_line(std::string_view text) {
-  const std::string quoted = Json(std::string(text)).dump(-1, ' ', false, Json::error_handler_t::replace);
-  const std::string valid = Json::parse(quoted).get<std::string>();
-  std::string line;
-  for (const char c : valid) {
-    const bool blank = static_cast<unsigned char>(c) <= ' ' || c == '\x7f';
-    if (!blank) {
-      line += c;
-    } else if (!line.empty() && line.back() != ' ') {
-      line += ' ';
-    }
-  }
-  if (!line.empty() && line.back() == ' ') line.pop_back();
-  return line;
-}
-
-/// The first bytes of a text on one line.
-std::string beginning(std::string_view text, std::size_t length = 60) {
-  const std::string line = on_one_line(text.substr(0, length));
-  return text.size() > length ? line + "…" : line;
-}
-
-/// ": <the end of standard error>", or nothing if it is empty.
-std::string tail(std::string_view error) {
-  std::string line = on_one_line(error);
-  if (line.size() > excerpt_length) {
-    constexpr std::string_view ellipsis = "…";
-    std::size_t begin = line.size() - (excerpt_length - ellipsis.size());
-    while (begin < line.size() && (static_cast<unsigned char>(line[begin]) & 0xC0) == 0x80) ++begin;
-    line.replace(0, begin, ellipsis);
-  }
-  return line.empty() ? "" : ": " + line;
-}
-
-/// The sentence in {"error": "…"}, if the output is that.
-std::optional<std::string> reported_error(const std::string& output) {
-  const Json reply = Json::parse(output, nullptr, false);
-  if (!reply.is_object() || !reply.contains("error") || reply.at("error").is_null()) return std::nullopt;
-  const Json& error = reply.at("error");
-  std::string sentence = error.is_string() ? beginning(error.get<std::string>(), excerpt_length) : "";
-  return sentence.empty() ? "the program reports an error but does not say which" : sentence;
-}
+constexpr std::size_t error_limit = 2000;  ///< of standard error; some more than is shown, as blanks shrink
 
 class Command final : public Estimator {
  public:
@@ -168,13 +124,12 @@ class Command final : public Estimator {
 
   Evaluation run(const std::string& input, std::stop_token stop) const {
     using End = ProcessResult::End;
-    // Some more of standard error than is shown, as blanks shrink.
-    ProcessResult result = run_process(process_, input, std::chrono::duration<double>(timeout_s_),
-                                       output_limit, 4 * excerpt_length, std::move(stop));
-    const std::string error = tail(result.error_tail);
+    const ProcessResult result = run_process(process_, input, std::chrono::duration<double>(timeout_s_),
+                                             output_limit, error_limit, std::move(stop));
+    const std::string error = error_excerpt(result.error_tail);
     switch (result.end) {
       case End::exited:
-        if (result.code == 0) return read_reply(result.output, error);
+        if (result.code == 0) return read_reply(result.output, declared_, name_, error);
         return Evaluation::failure(
             fmt::format("{} exited with code {}{}", name_, result.code, reason(result, error)));
       case End::killed:
@@ -210,45 +165,6 @@ class Command final : public Estimator {
   static std::string signal_name(int signal) {
     const char* name = sigabbrev_np(signal);
     return name != nullptr ? fmt::format("SIG{}", name) : "unknown";
-  }
-
-  Evaluation read_reply(const std::string& output, const std::string& error) const {
-    if (const auto sentence = reported_error(output))
-      return Evaluation::failure(fmt::format("{}: {}", name_, *sentence));
-    const Json reply = Json::parse(output, nullptr, false);
-    if (on_one_line(output).empty()) {
-      return Evaluation::failure(fmt::format("{} wrote nothing to standard output{}", name_, error));
-    }
-    if (!reply.is_object()) {
-      return Evaluation::failure(
-          fmt::format("{} must write one JSON object to standard output and nothing else, not '{}'{}", name_,
-                      beginning(output), error));
-    }
-    const auto values = reply.find("metrics");
-    if (values == reply.end() || !values->is_object()) {
-      return Evaluation::failure(
-          fmt::format("the reply of {} has no object \"metrics\": '{}'{}", name_, beginning(output), error));
-    }
-    Evaluation evaluation;
-    for (const DeclaredMetric& declared : declared_) {
-      const std::string& metric = declared.metric.name;
-      const auto value = values->find(metric);
-      if (value == values->end()) {
-        return Evaluation::failure(fmt::format("the reply of {} lacks metric '{}'{}", name_, metric, error));
-      }
-      if (!value->is_number()) {
-        const std::string text = value->dump(-1, ' ', false, Json::error_handler_t::replace);
-        return Evaluation::failure(fmt::format("metric '{}' in the reply of {} is not a number but {}{}",
-                                               metric, name_, beginning(text), error));
-      }
-      const std::optional<double> converted = declared.convert(value->get<double>());
-      if (!converted) {
-        return Evaluation::failure(
-            fmt::format("metric '{}' in the reply of {} is out of range", metric, name_));
-      }
-      evaluation.values.push_back(*converted);
-    }
-    return evaluation;
   }
 
   double timeout_s_;

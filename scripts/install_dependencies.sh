@@ -6,7 +6,7 @@ packages=(g++ cmake ninja-build ccache git
   libboost-graph-dev libboost-dev libcli11-dev libfmt-dev libsqlite3-dev libtorch-dev libyaml-cpp-dev
   nlohmann-json3-dev zlib1g-dev dataset-fashion-mnist)
 if [ "${1:-}" = --tests ]; then
-  packages+=(libgtest-dev libgmock-dev sqlite3)
+  packages+=(libgtest-dev libgmock-dev python3 sqlite3)
 fi
 
 missing=()

@@ -267,6 +267,11 @@ TEST(Expression, SyntaxMistakes) {
   for (const auto& [text, expected] : cases) EXPECT_EQ(message(text), "expression:1:" + expected) << text;
 }
 
+TEST(Expression, MessagesAreOneLine) {
+  EXPECT_EQ(message("accelerator.dataflow == 'a\nb'"),
+            "expression:1:25: 'a b' is not a value of 'accelerator.dataflow'; known: weight_stationary, output_stationary");
+}
+
 TEST(Expression, NestingIsBounded) {
   const auto repeat = [](std::string_view text, int count) {
     std::string out;

@@ -243,6 +243,16 @@ TEST_F(CommandTest, ReportedErrorsAreKept) {
   EXPECT_EQ(run(R"(echo '{"error": null, "metrics": {"latency_s": 1}}')").status, Status::ok);
 }
 
+TEST_F(CommandTest, DeepRepliesAreNone) {
+  // A million brackets: a megabyte of text, but many times that as a tree, and a recursion as deep.
+  const std::string script = "printf '{\"metrics\": {\"latency_s\": '; head -c 1000000 /dev/zero | tr '\\0' '['";
+  EXPECT_THAT(failure(script), HasSubstr("must write one JSON object"));
+  const std::string closed = script + "; head -c 1000000 /dev/zero | tr '\\0' ']'; printf '}}'";
+  EXPECT_THAT(failure(closed), HasSubstr("must write one JSON object"));
+  EXPECT_EQ(failure("echo '{\"metrics\": {\"latency_s\": [[[1]]]}}'"),
+            "metric 'latency_s' in the reply of './sim.sh' is not a number but [[[1]]]");
+}
+
 TEST_F(CommandTest, RepliesThatAreNoReplies) {
   EXPECT_EQ(failure("true"), "'./sim.sh' wrote nothing to standard output");
   EXPECT_EQ(failure("echo hello >&2"), "'./sim.sh' wrote nothing to standard output: hello");
