@@ -9,6 +9,7 @@ EstimatorPlugin analytical_estimator();
 EstimatorPlugin command_estimator();
 EstimatorPlugin network_counts_estimator();
 EstimatorPlugin table_estimator();
+EstimatorPlugin test_problem_estimator();
 EstimatorPlugin trained_estimator();
 
 }  // namespace duet

@@ -3,7 +3,7 @@
 set -euo pipefail
 
 packages=(g++ cmake ninja-build ccache git
-  libboost-graph-dev libboost-dev libcli11-dev libfmt-dev libsqlite3-dev libtorch-dev libyaml-cpp-dev
+  libboost-graph-dev libboost-dev libcli11-dev libeigen3-dev libfmt-dev libsqlite3-dev libtorch-dev libyaml-cpp-dev
   nlohmann-json3-dev zlib1g-dev dataset-fashion-mnist)
 if [ "${1:-}" = --tests ]; then
   packages+=(libgtest-dev libgmock-dev python3 sqlite3)

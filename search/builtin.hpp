@@ -5,6 +5,9 @@
 
 namespace duet {
 
+StrategyPlugin gp_ehvi_strategy();
+StrategyPlugin gp_ei_strategy();
+StrategyPlugin parego_strategy();
 StrategyPlugin random_strategy();
 StrategyPlugin regularized_evolution_strategy();
 StrategyPlugin nsga2_strategy();

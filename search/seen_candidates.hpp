@@ -21,6 +21,8 @@ class SeenCandidates {
 
   /// \returns whether the candidate is new.
   bool add(const Candidate& candidate) { return seen_.insert(space_->fingerprint(candidate)).second; }
+  bool has(const Candidate& candidate) const { return has(space_->fingerprint(candidate)); }
+  bool has(const Fingerprint& fingerprint) const { return seen_.contains(fingerprint); }
   void add(std::span<const PendingTrial> trials);
   void add(std::span<const FinishedTrial> trials);
 

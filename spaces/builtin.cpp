@@ -8,6 +8,7 @@ void add_builtin_spaces(Catalog<SpacePlugin>& catalog) {
   catalog.add(nas_bench_macro_space());
   catalog.add(parameters_space());
   catalog.add(systolic_array_space());
+  catalog.add(test_problem_space());
 }
 
 }  // namespace duet

@@ -10,5 +10,6 @@ SpacePlugin nas_bench_201_space();
 SpacePlugin nas_bench_macro_space();
 SpacePlugin parameters_space();
 SpacePlugin systolic_array_space();
+SpacePlugin test_problem_space();
 
 }  // namespace duet

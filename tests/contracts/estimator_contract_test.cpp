@@ -56,6 +56,7 @@ const std::map<std::string, Case>& cases() {
        {plain,
         "{command: ./sim.sh, metrics: {v: {unit: '1', direction: minimize}}}",
         {.designs = 3, .threads = 2}}},
+      {"test_problem", {"x: {type: test_problem, problem: dtlz2}", "{problem: dtlz2, noise: 0.1}"}},
       {"trained",
        {joint, "{train_images: 128, validation_images: 64, epochs: 1}", {.designs = 2, .threads = 2}}},
   };

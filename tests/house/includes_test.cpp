@@ -39,6 +39,7 @@ struct ThirdParty {
 const std::vector<ThirdParty>& third_parties() {
   static const std::vector<ThirdParty> rules{
       {std::regex("yaml-cpp/.*"), {"core"}, true},
+      {std::regex("Eigen/.*"), {"core"}, true},
       {std::regex("boost/graph/.*"), {"spaces"}, true},
       {std::regex("boost/(math|multiprecision)/.*"), {"core"}, true},
       {std::regex("sqlite3.h"), {"experiments"}, true},

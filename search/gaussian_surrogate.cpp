@@ -1,0 +1,251 @@
+#include "search/gaussian_surrogate.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "core/learn/normal.hpp"
+#include "core/pareto.hpp"
+#include "search/gp_options.hpp"
+
+namespace duet {
+namespace {
+
+constexpr std::size_t tuning_evaluations = 24;
+
+/// What the feasibility model learns: -1 for feasible trials, 1 for failures, and for violations 0.5 to 1.5 by their
+/// rank, so that the way towards feasible designs shows.
+std::vector<Point> feasibility_targets(std::span<const FinishedTrial> told) {
+  std::vector<double> violations;
+  for (const FinishedTrial& trial : told) {
+    if (trial.ok() && trial.violation > 0) violations.push_back(trial.violation);
+  }
+  std::sort(violations.begin(), violations.end());
+  std::vector<Point> targets;
+  for (const FinishedTrial& trial : told) {
+    double value = trial.ok() ? -1 : 1;
+    if (trial.ok() && trial.violation > 0) {
+      const auto rank = std::upper_bound(violations.begin(), violations.end(), trial.violation) - violations.begin();
+      value = 0.5 + static_cast<double>(rank) / static_cast<double>(violations.size());
+    }
+    targets.push_back({value});
+  }
+  return targets;
+}
+
+}  // namespace
+
+GaussianSurrogate::GaussianSurrogate(const SpaceRows& rows, std::size_t targets, std::uint64_t seed,
+                                     SurrogateSettings settings)
+    : space_(&rows), seed_(seed), settings_(settings) {
+  for (std::size_t k = 0; k < targets; ++k) processes_.push_back({learn::GaussianProcess(rows.columns()), {}, {}});
+}
+
+/// `count` rows, ascending: half of them the best, the others at random.
+std::vector<std::size_t> GaussianSurrogate::choose(const std::vector<Point>& targets, std::size_t count,
+                                                   std::uint64_t key) const {
+  std::vector<std::size_t> order(targets.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  if (targets.size() <= count) return order;
+  const std::vector<std::size_t> ranks = non_dominated_ranks(targets);
+  Random random(seed_, "surrogate rows", key);
+  random.shuffle(order);
+  const auto best = order.begin() + static_cast<std::ptrdiff_t>(count / 2);
+  std::nth_element(order.begin(), best, order.end(), [&](std::size_t a, std::size_t b) {
+    return ranks[a] != ranks[b] ? ranks[a] < ranks[b] : a < b;
+  });
+  std::sort(best, order.end());
+  for (std::size_t i = count / 2; i < count; ++i) {  // the rest in random order
+    std::swap(order[i], order[i + random.below(order.size() - i)]);
+  }
+  order.resize(count);
+  std::sort(order.begin(), order.end());
+  return order;
+}
+
+void GaussianSurrogate::fit(std::vector<Process>& processes, const std::vector<double>& data,
+                            const std::vector<Point>& targets, bool tune) {
+  const learn::Rows all = space_->view(data);
+  const std::size_t n = targets.size();
+  const auto gather = [&](const std::vector<std::size_t>& rows) {
+    std::vector<double> gathered;
+    for (const std::size_t row : rows) gathered.insert(gathered.end(), all[row].begin(), all[row].end());
+    return gathered;
+  };
+  for (std::size_t k = 0; k < processes.size(); ++k) {
+    std::vector<double> values;
+    for (const Point& point : targets) values.push_back(point[k]);
+    const learn::Scale scale(values);
+    for (double& value : values) value = scale.to_standard(value);
+    processes[k].values = std::move(values);
+  }
+  if (tune) {
+    const std::vector<std::size_t> rows = choose(targets, settings_.max_tuning_rows, 2 * n);
+    const std::vector<double> some = gather(rows);
+    for (Process& process : processes) {
+      std::vector<double> values;
+      for (const std::size_t row : rows) values.push_back(process.values[row]);
+      process.model.tune(space_->view(some), values, tuning_evaluations);
+    }
+  }
+  std::vector<std::size_t>& rows = processes.front().rows;
+  const std::size_t fresh = n - (rows.empty() ? 0 : rows.back() + 1);
+  if (tune || rows.empty() || rows.size() + fresh > settings_.max_rows + settings_.max_rows / 4) {
+    rows = choose(targets, settings_.max_rows, 2 * n + 1);
+    if (rows.back() != n - 1) rows.back() = n - 1;  // so that it is known up to where they were considered
+    const std::vector<double> some = gather(rows);
+    for (Process& process : processes) process.model.condition(space_->view(some));
+  } else {
+    const std::size_t known = rows.size();
+    for (Process& process : processes) process.model.truncate(known);  // without what was pending
+    for (std::size_t row = n - fresh; row < n; ++row) {
+      rows.push_back(row);
+      for (Process& process : processes) process.model.append(all[row]);
+    }
+  }
+  for (Process& process : processes) {
+    process.rows = processes.front().rows;
+    std::vector<double> values;
+    for (const std::size_t row : process.rows) values.push_back(process.values[row]);
+    process.model.set_targets(values);
+  }
+}
+
+void GaussianSurrogate::update(std::span<const FinishedTrial> told, const std::vector<Point>& targets,
+                               std::span<const Candidate> pending) {
+  for (; taken_ < told.size(); ++taken_) {
+    space_->append(told[taken_].candidate, all_rows_);
+    if (!told[taken_].ok()) continue;
+    space_->append(told[taken_].candidate, success_rows_);
+    successes_.push_back(taken_);
+  }
+  const auto due = [&](std::size_t n, std::size_t& next) {
+    if (n < next) return false;
+    next = std::max(n + 2, static_cast<std::size_t>(static_cast<double>(n) * settings_.tuning_growth));
+    return true;
+  };
+  fit(processes_, success_rows_, targets, due(targets.size(), next_tuning_));
+
+  const bool any_infeasible =
+      std::any_of(told.begin(), told.end(), [](const FinishedTrial& trial) { return !trial.feasible(); });
+  if (any_infeasible) {
+    if (feasibility_.empty()) feasibility_.push_back({learn::GaussianProcess(space_->columns()), {}, {}});
+    const std::vector<Point> labels = feasibility_targets(told);
+    fit(feasibility_, all_rows_, labels, due(told.size(), next_feasibility_tuning_));
+    std::vector<double> values;
+    for (const Point& label : labels) values.push_back(label.front());
+    feasible_limit_ = learn::Scale(values).to_standard(-0.25);  // half-way between feasible and hardly violated
+  }
+
+  // Incumbents before the believers, which may become some.
+  worst_.assign(processes_.size(), -std::numeric_limits<double>::infinity());
+  incumbents_.clear();
+  for (std::size_t i = 0; i < successes_.size(); ++i) {
+    Point point;
+    for (std::size_t k = 0; k < processes_.size(); ++k) {
+      point.push_back(processes_[k].values[i]);
+      worst_[k] = std::max(worst_[k], point[k]);
+    }
+    if (told[successes_[i]].feasible()) incumbents_.push_back(std::move(point));
+  }
+  if (settings_.noisy) {
+    incumbents_.clear();
+    std::vector<Candidate> candidates;
+    for (const std::size_t row : processes_.front().rows) {
+      if (told[successes_[row]].feasible()) candidates.push_back(told[successes_[row]].candidate);
+    }
+    incumbents_ = predict_means(candidates);
+  }
+
+  for (const Candidate& candidate : pending) {
+    const std::vector<double> row = space_->rows(std::span(&candidate, 1));
+    const auto believe = [&](Process& process) {
+      double mean = 0;
+      process.model.predict_mean(space_->view(row), std::span(&mean, 1));
+      std::vector<double> values(process.model.targets().begin(), process.model.targets().end());
+      values.push_back(mean);
+      process.model.append(row);
+      process.model.set_targets(values);
+      return mean;
+    };
+    Point believed;
+    for (Process& process : processes_) believed.push_back(believe(process));
+    incumbents_.push_back(std::move(believed));
+    for (Process& process : feasibility_) believe(process);
+  }
+}
+
+GaussianSurrogate::Prediction GaussianSurrogate::predict(std::span<const Candidate> candidates) const {
+  const std::vector<double> rows = space_->rows(candidates);
+  Prediction prediction;
+  std::vector<double> mean(candidates.size()), variance(candidates.size());
+  for (const Process& process : processes_) {
+    process.model.predict(space_->view(rows), mean, variance);
+    // Where results repeat, what the columns cannot explain belongs to the result of a new candidate, too.
+    const double noise = settings_.noisy ? 0 : process.model.noise_variance();
+    prediction.mean.push_back(mean);
+    for (double& value : variance) value = std::sqrt(value + noise);
+    prediction.deviation.push_back(variance);
+  }
+  prediction.log_feasible.assign(candidates.size(), 0);
+  for (const Process& process : feasibility_) {
+    process.model.predict(space_->view(rows), mean, variance);
+    for (std::size_t i = 0; i < candidates.size(); ++i) {
+      const double deviation = std::sqrt(variance[i] + process.model.noise_variance());
+      prediction.log_feasible[i] = learn::log_normal_cdf((feasible_limit_ - mean[i]) / deviation);
+    }
+  }
+  return prediction;
+}
+
+std::vector<Point> GaussianSurrogate::predict_means(std::span<const Candidate> candidates) const {
+  const std::vector<double> rows = space_->rows(candidates);
+  std::vector<Point> points(candidates.size(), Point(processes_.size()));
+  std::vector<double> mean(candidates.size());
+  for (std::size_t k = 0; k < processes_.size(); ++k) {
+    processes_[k].model.predict_mean(space_->view(rows), mean);
+    for (std::size_t i = 0; i < candidates.size(); ++i) points[i][k] = mean[i];
+  }
+  return points;
+}
+
+// --- Options
+
+std::vector<Option> gp_options() {
+  return {{.name = "initial",
+           .kind = Option::Kind::integer,
+           .fallback = "10",
+           .sentence = "Trials at random, spread over the space, before the model is asked.",
+           .minimum = 2,
+           .maximum = 1'000'000},
+          {.name = "evaluations",
+           .kind = Option::Kind::integer,
+           .fallback = "500",
+           .sentence = "Candidates that the model looks at for each trial, about.",
+           .minimum = 10,
+           .maximum = 1'000'000},
+          {.name = "max_rows",
+           .kind = Option::Kind::integer,
+           .fallback = "400",
+           .sentence = "Trials that the model stands on at most; of more, the best half and a random half.",
+           .minimum = 10,
+           .maximum = 10'000},
+          {.name = "noisy",
+           .kind = Option::Kind::boolean,
+           .fallback = "false",
+           .sentence = "Whether measuring a design again would give something else."}};
+}
+
+std::uint64_t gp_initial(const Options& options) { return static_cast<std::uint64_t>(options.integer("initial")); }
+
+AcquisitionSearch gp_search(const Options& options) {
+  const auto evaluations = static_cast<std::size_t>(options.integer("evaluations"));
+  return {.evaluations = evaluations, .random = evaluations / 5};
+}
+
+SurrogateSettings gp_settings(const Options& options) {
+  return {.max_rows = static_cast<std::size_t>(options.integer("max_rows")), .noisy = options.boolean("noisy")};
+}
+
+}  // namespace duet

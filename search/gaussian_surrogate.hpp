@@ -1,0 +1,76 @@
+#pragma once
+/// Gaussian processes of what trials give: one for each target, and one for being feasible. Kept up to date trial by
+/// trial, so that a proposal among n trials costs O(n²), and among many trials no more than among `max_rows`.
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "core/learn/gaussian_process.hpp"
+#include "core/pareto.hpp"
+#include "search/model_based.hpp"
+#include "search/strategy.hpp"
+
+namespace duet {
+
+struct SurrogateSettings {
+  /// Rows that a process is conditioned on at most. Beyond it, half of them are the best by non-dominated rank and half
+  /// are drawn from the rest; more follow as they are told until a quarter more stand there, and it is chosen anew.
+  std::size_t max_rows = 400;
+  std::size_t max_tuning_rows = 100;  ///< the same for the hyperparameters
+  double tuning_growth = 1.2;         ///< they are fitted anew when the trials have grown by this factor
+  bool noisy = false;                 ///< results of a candidate vary: incumbents are what the model believes
+};
+
+class GaussianSurrogate {
+ public:
+  GaussianSurrogate(const SpaceRows& rows, std::size_t targets, std::uint64_t seed, SurrogateSettings settings);
+
+  /// Takes in what was told since the last call (`told` grows at its end) and what is pending. `targets` has for each
+  /// successful trial, in order, the values to be learnt, all to be minimised; they may change from call to call.
+  /// A pending candidate counts as told with the mean that is expected of it (Ginsbourger et al., "Kriging is
+  /// well-suited to parallelize optimization", 2010: the kriging believer).
+  void update(std::span<const FinishedTrial> told, const std::vector<Point>& targets,
+              std::span<const Candidate> pending);
+
+  /// All on the model's scale, on which every target has mean 0 and deviation 1.
+  struct Prediction {
+    std::vector<std::vector<double>> mean, deviation;  ///< by target and candidate
+    std::vector<double> log_feasible;                  ///< log of the probability that the trial is feasible
+  };
+  Prediction predict(std::span<const Candidate> candidates) const;
+  /// Means only: much cheaper.
+  std::vector<Point> predict_means(std::span<const Candidate> candidates) const;
+
+  /// The feasible trials, and what is believed of pending ones, on the model's scale.
+  const std::vector<Point>& incumbents() const { return incumbents_; }
+  /// The worst value of each target so far, on the model's scale.
+  const Point& worst() const { return worst_; }
+
+ private:
+  struct Process {
+    learn::GaussianProcess model;
+    std::vector<std::size_t> rows;  // what it is conditioned on
+    std::vector<double> values;     // standardised targets of all rows
+  };
+  std::vector<std::size_t> choose(const std::vector<Point>& targets, std::size_t count, std::uint64_t key) const;
+  void fit(std::vector<Process>& processes, const std::vector<double>& data, const std::vector<Point>& targets,
+           bool tune);
+
+  const SpaceRows* space_;
+  std::uint64_t seed_;
+  SurrogateSettings settings_;
+  std::size_t taken_ = 0;               // of `told`
+  std::vector<double> success_rows_;    // successful trials
+  std::vector<double> all_rows_;        // all trials
+  std::vector<std::size_t> successes_;  // their positions in `told`
+  std::vector<Process> processes_;      // by target
+  std::vector<Process> feasibility_;    // one, once there is something infeasible
+  std::size_t next_tuning_ = 0, next_feasibility_tuning_ = 0;
+  double feasible_limit_ = 0;  // of the feasibility model's target
+  std::vector<Point> incumbents_;
+  Point worst_;
+};
+
+}  // namespace duet

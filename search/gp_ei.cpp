@@ -1,0 +1,66 @@
+#include <algorithm>
+#include <limits>
+
+#include "core/learn/normal.hpp"
+#include "search/builtin.hpp"
+#include "search/gaussian_surrogate.hpp"
+#include "search/gp_options.hpp"
+
+namespace duet {
+namespace {
+
+/// Efficient global optimisation (Jones, Schonlau and Welch 1998) on a mixed space: the next trial maximises the
+/// expected improvement times the probability of being feasible (Gardner et al., "Bayesian optimization with inequality
+/// constraints", ICML 2014) under Gaussian processes.
+class GpEi final : public ModelBased {
+ public:
+  GpEi(const Problem& problem, const Options& options)
+      : ModelBased(problem, gp_initial(options)),
+        search_(gp_search(options)),
+        surrogate_(rows(), 1, problem.seed, gp_settings(options)) {}
+
+ protected:
+  std::optional<Candidate> propose(std::uint64_t, std::span<const Candidate> pending, Random& random) override {
+    std::vector<double> values;
+    for (const FinishedTrial& trial : told()) {
+      if (trial.ok()) values.push_back(trial.objectives.front());
+    }
+    std::vector<Point> targets;
+    for (const double value : learn::half_rank(values)) targets.push_back({value});
+    surrogate_.update(told(), targets, pending);
+
+    double best = std::numeric_limits<double>::infinity();
+    for (const Point& point : surrogate_.incumbents()) best = std::min(best, point.front());
+    const bool any = best < std::numeric_limits<double>::infinity();
+    const Acquisition acquisition = [&](std::span<const Candidate> candidates) {
+      const GaussianSurrogate::Prediction prediction = surrogate_.predict(candidates);
+      std::vector<double> scores = prediction.log_feasible;
+      for (std::size_t i = 0; i < scores.size() && any; ++i) {
+        scores[i] += learn::log_expected_improvement(best, prediction.mean[0][i], prediction.deviation[0][i]);
+      }
+      return scores;
+    };
+    return maximize_acquisition(space(), acquisition, fittest(told(), 12), seen(), random, search_);
+  }
+
+ private:
+  AcquisitionSearch search_;
+  GaussianSurrogate surrogate_;
+};
+
+}  // namespace
+
+StrategyPlugin gp_ei_strategy() {
+  return {
+      .name = "gp_ei",
+      .summary = "Bayesian optimisation of one objective: Gaussian process and expected improvement.",
+      .source = "Jones, Schonlau and Welch, Efficient global optimization of expensive black-box functions, "
+                "J. Global Optimization 13, 1998",
+      .options = gp_options(),
+      .capabilities = {.max_objectives = 1, .constraints = true},
+      .create = [](const Problem& problem,
+                   const Options& options) { return std::make_unique<GpEi>(problem, options); },
+  };
+}
+
+}  // namespace duet

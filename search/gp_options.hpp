@@ -1,0 +1,17 @@
+#pragma once
+/// The options that all strategies on Gaussian processes have.
+
+#include <vector>
+
+#include "core/options.hpp"
+#include "search/gaussian_surrogate.hpp"
+#include "search/model_based.hpp"
+
+namespace duet {
+
+std::vector<Option> gp_options();
+std::uint64_t gp_initial(const Options& options);
+AcquisitionSearch gp_search(const Options& options);
+SurrogateSettings gp_settings(const Options& options);
+
+}  // namespace duet
