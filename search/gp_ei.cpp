@@ -21,12 +21,10 @@ class GpEi final : public ModelBased {
 
  protected:
   std::optional<Candidate> propose(std::uint64_t, std::span<const Candidate> pending, Random& random) override {
-    std::vector<double> values;
-    for (const FinishedTrial& trial : told()) {
-      if (trial.ok()) values.push_back(trial.objectives.front());
-    }
     std::vector<Point> targets;
-    for (const double value : learn::half_rank(values)) targets.push_back({value});
+    for (const FinishedTrial& trial : told()) {
+      if (trial.ok()) targets.push_back(trial.objectives);
+    }
     surrogate_.update(told(), targets, pending);
 
     double best = std::numeric_limits<double>::infinity();
@@ -40,7 +38,7 @@ class GpEi final : public ModelBased {
       }
       return scores;
     };
-    return maximize_acquisition(space(), acquisition, fittest(told(), 12), seen(), random, search_);
+    return maximize_acquisition(space(), acquisition, fittest(told(), 12, random), seen(), random, search_);
   }
 
  private:

@@ -38,7 +38,7 @@ class ParEgo final : public ModelBased {
         high[k] = std::max(high[k], trial.objectives[k]);
       }
     }
-    std::vector<double> values;
+    std::vector<Point> targets;
     for (const FinishedTrial& trial : told()) {
       if (!trial.ok()) continue;
       double largest = 0;
@@ -50,10 +50,8 @@ class ParEgo final : public ModelBased {
         largest = std::max(largest, part);
         sum += part;
       }
-      values.push_back(largest + augmentation * sum);
+      targets.push_back({largest + augmentation * sum});
     }
-    std::vector<Point> targets;
-    for (const double value : learn::half_rank(values)) targets.push_back({value});
     surrogate_.update(told(), targets, pending);
 
     double best = std::numeric_limits<double>::infinity();
@@ -67,7 +65,7 @@ class ParEgo final : public ModelBased {
       }
       return scores;
     };
-    return maximize_acquisition(space(), acquisition, fittest(told(), 24), seen(), random, search_);
+    return maximize_acquisition(space(), acquisition, fittest(told(), 24, random), seen(), random, search_);
   }
 
  private:
