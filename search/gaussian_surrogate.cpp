@@ -250,12 +250,12 @@ std::vector<Option> gp_options() {
           {.name = "evaluations",
            .kind = Option::Kind::integer,
            .fallback = "500",
-           .sentence = "Candidates that the model looks at for each trial, about.",
+           .sentence = "Candidates that the model looks at for each trial, about; fewer from 150 trials on.",
            .minimum = 10,
            .maximum = 1'000'000},
           {.name = "max_rows",
            .kind = Option::Kind::integer,
-           .fallback = "400",
+           .fallback = "300",
            .sentence = "Trials that the model stands on at most; of more, the best half and a random half.",
            .minimum = 10,
            .maximum = 10'000},
@@ -267,8 +267,11 @@ std::vector<Option> gp_options() {
 
 std::uint64_t gp_initial(const Options& options) { return static_cast<std::uint64_t>(options.integer("initial")); }
 
-AcquisitionSearch gp_search(const Options& options) {
-  const auto evaluations = static_cast<std::size_t>(options.integer("evaluations"));
+AcquisitionSearch gp_search(const Options& options, std::size_t trials) {
+  // A prediction costs the square of the rows, while the model needs less of a search the better it knows the space.
+  const double rows = static_cast<double>(std::min(trials, gp_settings(options).max_rows));
+  const double share = std::min(1.0, 150 / std::max(1.0, rows));
+  const auto evaluations = static_cast<std::size_t>(static_cast<double>(options.integer("evaluations")) * share);
   return {.evaluations = evaluations, .random = evaluations / 5};
 }
 

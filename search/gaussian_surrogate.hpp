@@ -18,7 +18,7 @@ namespace duet {
 struct SurrogateSettings {
   /// Rows that a process is conditioned on at most. Beyond it, half of them are the best by non-dominated rank and half
   /// are drawn from the rest; more follow as they are told until a quarter more stand there, and it is chosen anew.
-  std::size_t max_rows = 400;
+  std::size_t max_rows = 300;
   std::size_t max_tuning_rows = 100;  ///< the same for the hyperparameters
   double tuning_growth = 1.25;        ///< they are fitted anew when the trials have grown by this factor
   bool noisy = false;                 ///< results of a candidate vary: incumbents are what the model believes

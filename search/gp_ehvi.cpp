@@ -14,7 +14,7 @@ class GpEhvi final : public ModelBased {
  public:
   GpEhvi(const Problem& problem, const Options& options)
       : ModelBased(problem, gp_initial(options)),
-        search_(gp_search(options)),
+        options_(options),
         surrogate_(rows(), problem.objectives.size(), problem.seed, gp_settings(options)) {}
 
  protected:
@@ -42,11 +42,12 @@ class GpEhvi final : public ModelBased {
       }
       return scores;
     };
-    return maximize_acquisition(space(), acquisition, fittest(told(), 24, random), seen(), random, search_);
+    return maximize_acquisition(space(), acquisition, fittest(told(), 24, random), seen(), random,
+                                gp_search(options_, successes()));
   }
 
  private:
-  AcquisitionSearch search_;
+  Options options_;
   GaussianSurrogate surrogate_;
 };
 

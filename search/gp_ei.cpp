@@ -16,7 +16,7 @@ class GpEi final : public ModelBased {
  public:
   GpEi(const Problem& problem, const Options& options)
       : ModelBased(problem, gp_initial(options)),
-        search_(gp_search(options)),
+        options_(options),
         surrogate_(rows(), 1, problem.seed, gp_settings(options)) {}
 
  protected:
@@ -38,11 +38,12 @@ class GpEi final : public ModelBased {
       }
       return scores;
     };
-    return maximize_acquisition(space(), acquisition, fittest(told(), 12, random), seen(), random, search_);
+    return maximize_acquisition(space(), acquisition, fittest(told(), 12, random), seen(), random,
+                                gp_search(options_, successes()));
   }
 
  private:
-  AcquisitionSearch search_;
+  Options options_;
   GaussianSurrogate surrogate_;
 };
 

@@ -17,7 +17,7 @@ class ParEgo final : public ModelBased {
  public:
   ParEgo(const Problem& problem, const Options& options)
       : ModelBased(problem, gp_initial(options)),
-        search_(gp_search(options)),
+        options_(options),
         surrogate_(rows(), 1, problem.seed, gp_settings(options)) {}
 
  protected:
@@ -65,11 +65,12 @@ class ParEgo final : public ModelBased {
       }
       return scores;
     };
-    return maximize_acquisition(space(), acquisition, fittest(told(), 24, random), seen(), random, search_);
+    return maximize_acquisition(space(), acquisition, fittest(told(), 24, random), seen(), random,
+                                gp_search(options_, successes()));
   }
 
  private:
-  AcquisitionSearch search_;
+  Options options_;
   GaussianSurrogate surrogate_;
 };
 
