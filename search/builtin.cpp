@@ -9,6 +9,7 @@ void add_builtin_strategies(Catalog<StrategyPlugin>& catalog) {
   catalog.add(parego_strategy());
   catalog.add(random_strategy());
   catalog.add(regularized_evolution_strategy());
+  catalog.add(tpe_strategy());
 }
 
 }  // namespace duet

@@ -11,5 +11,6 @@ StrategyPlugin parego_strategy();
 StrategyPlugin random_strategy();
 StrategyPlugin regularized_evolution_strategy();
 StrategyPlugin nsga2_strategy();
+StrategyPlugin tpe_strategy();
 
 }  // namespace duet

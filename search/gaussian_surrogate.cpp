@@ -12,7 +12,8 @@
 namespace duet {
 namespace {
 
-constexpr std::size_t tuning_evaluations = 24;
+constexpr std::size_t first_tuning_evaluations = 24;
+constexpr std::size_t tuning_evaluations = 10;  // from where they were before
 
 /// What the feasibility model learns: -1 for feasible trials, 1 for failures, and for violations 0.5 to 1.5 by their
 /// rank, so that the way towards feasible designs shows.
@@ -39,7 +40,7 @@ std::vector<Point> feasibility_targets(std::span<const FinishedTrial> told) {
 GaussianSurrogate::GaussianSurrogate(const SpaceRows& rows, std::size_t targets, std::uint64_t seed,
                                      SurrogateSettings settings)
     : space_(&rows), seed_(seed), settings_(settings) {
-  for (std::size_t k = 0; k < targets; ++k) processes_.push_back({learn::GaussianProcess(rows.columns()), {}, {}});
+  for (std::size_t k = 0; k < targets; ++k) processes_.push_back({learn::GaussianProcess(rows.columns()), {}, {}, 0});
 }
 
 /// `count` rows, ascending: half of them the best, the others at random.
@@ -64,6 +65,35 @@ std::vector<std::size_t> GaussianSurrogate::choose(const std::vector<Point>& tar
   return order;
 }
 
+/// Targets to the model's scale, and how it relates to the natural one.
+void GaussianSurrogate::scale(const std::vector<Point>& targets) {
+  constexpr std::size_t knots = 16;
+  axes_.assign(processes_.size(), {});
+  for (std::size_t k = 0; k < processes_.size(); ++k) {
+    std::vector<double> natural;
+    for (const Point& point : targets) natural.push_back(point[k]);
+    const learn::Scale linear(natural);
+    for (double& value : natural) value = linear.to_standard(value);
+    std::vector<double> model = learn::half_rank(natural);
+    const learn::Scale standard(model);
+    for (double& value : model) value = standard.to_standard(value);
+
+    std::vector<std::pair<double, double>> pairs;
+    for (std::size_t i = 0; i < model.size(); ++i) pairs.emplace_back(model[i], natural[i]);
+    std::sort(pairs.begin(), pairs.end());
+    for (std::size_t i = 0; i < knots; ++i) {
+      const auto [on_model, on_natural] = pairs[i * (pairs.size() - 1) / (knots - 1)];
+      // Steps too small for a slope are passed over.
+      if (axes_[k].model.empty() ||
+          (on_model > axes_[k].model.back() + 1e-9 && on_natural > axes_[k].natural.back())) {
+        axes_[k].model.push_back(on_model);
+        axes_[k].natural.push_back(on_natural);
+      }
+    }
+    processes_[k].values = std::move(model);
+  }
+}
+
 void GaussianSurrogate::fit(std::vector<Process>& processes, const std::vector<double>& data,
                             const std::vector<Point>& targets, bool tune) {
   const learn::Rows all = space_->view(data);
@@ -73,20 +103,14 @@ void GaussianSurrogate::fit(std::vector<Process>& processes, const std::vector<d
     for (const std::size_t row : rows) gathered.insert(gathered.end(), all[row].begin(), all[row].end());
     return gathered;
   };
-  for (std::size_t k = 0; k < processes.size(); ++k) {
-    std::vector<double> values;
-    for (const Point& point : targets) values.push_back(point[k]);
-    const learn::Scale scale(values);
-    for (double& value : values) value = scale.to_standard(value);
-    processes[k].values = std::move(values);
-  }
   if (tune) {
     const std::vector<std::size_t> rows = choose(targets, settings_.max_tuning_rows, 2 * n);
     const std::vector<double> some = gather(rows);
     for (Process& process : processes) {
       std::vector<double> values;
       for (const std::size_t row : rows) values.push_back(process.values[row]);
-      process.model.tune(space_->view(some), values, tuning_evaluations);
+      const bool restart = process.tunings++ % 4 == 0;
+      process.model.tune(space_->view(some), values, restart ? first_tuning_evaluations : tuning_evaluations, restart);
     }
   }
   std::vector<std::size_t>& rows = processes.front().rows;
@@ -125,17 +149,21 @@ void GaussianSurrogate::update(std::span<const FinishedTrial> told, const std::v
     next = std::max(n + 2, static_cast<std::size_t>(static_cast<double>(n) * settings_.tuning_growth));
     return true;
   };
+  scale(targets);
   fit(processes_, success_rows_, targets, due(targets.size(), next_tuning_));
 
   const bool any_infeasible =
       std::any_of(told.begin(), told.end(), [](const FinishedTrial& trial) { return !trial.feasible(); });
   if (any_infeasible) {
-    if (feasibility_.empty()) feasibility_.push_back({learn::GaussianProcess(space_->columns()), {}, {}});
+    if (feasibility_.empty()) feasibility_.push_back({learn::GaussianProcess(space_->columns()), {}, {}, 0});
     const std::vector<Point> labels = feasibility_targets(told);
-    fit(feasibility_, all_rows_, labels, due(told.size(), next_feasibility_tuning_));
     std::vector<double> values;
     for (const Point& label : labels) values.push_back(label.front());
-    feasible_limit_ = learn::Scale(values).to_standard(-0.25);  // half-way between feasible and hardly violated
+    const learn::Scale standard(values);
+    feasible_limit_ = standard.to_standard(-0.25);  // half-way between feasible and hardly violated
+    for (double& value : values) value = standard.to_standard(value);
+    feasibility_.front().values = std::move(values);
+    fit(feasibility_, all_rows_, labels, due(told.size(), next_feasibility_tuning_));
   }
 
   // Incumbents before the believers, which may become some.
@@ -222,12 +250,12 @@ std::vector<Option> gp_options() {
           {.name = "evaluations",
            .kind = Option::Kind::integer,
            .fallback = "500",
-           .sentence = "Candidates that the model looks at for each trial, about.",
+           .sentence = "Candidates that the model looks at for each trial, about; fewer from 150 trials on.",
            .minimum = 10,
            .maximum = 1'000'000},
           {.name = "max_rows",
            .kind = Option::Kind::integer,
-           .fallback = "400",
+           .fallback = "300",
            .sentence = "Trials that the model stands on at most; of more, the best half and a random half.",
            .minimum = 10,
            .maximum = 10'000},
@@ -239,8 +267,11 @@ std::vector<Option> gp_options() {
 
 std::uint64_t gp_initial(const Options& options) { return static_cast<std::uint64_t>(options.integer("initial")); }
 
-AcquisitionSearch gp_search(const Options& options) {
-  const auto evaluations = static_cast<std::size_t>(options.integer("evaluations"));
+AcquisitionSearch gp_search(const Options& options, std::size_t trials) {
+  // A prediction costs the square of the rows, while the model needs less of a search the better it knows the space.
+  const double rows = static_cast<double>(std::min(trials, gp_settings(options).max_rows));
+  const double share = std::min(1.0, 150 / std::max(1.0, rows));
+  const auto evaluations = static_cast<std::size_t>(static_cast<double>(options.integer("evaluations")) * share);
   return {.evaluations = evaluations, .random = evaluations / 5};
 }
 

@@ -9,6 +9,7 @@
 
 #include "core/learn/gaussian_process.hpp"
 #include "core/pareto.hpp"
+#include "search/hypervolume_improvement.hpp"
 #include "search/model_based.hpp"
 #include "search/strategy.hpp"
 
@@ -17,9 +18,9 @@ namespace duet {
 struct SurrogateSettings {
   /// Rows that a process is conditioned on at most. Beyond it, half of them are the best by non-dominated rank and half
   /// are drawn from the rest; more follow as they are told until a quarter more stand there, and it is chosen anew.
-  std::size_t max_rows = 400;
+  std::size_t max_rows = 300;
   std::size_t max_tuning_rows = 100;  ///< the same for the hyperparameters
-  double tuning_growth = 1.2;         ///< they are fitted anew when the trials have grown by this factor
+  double tuning_growth = 1.25;        ///< they are fitted anew when the trials have grown by this factor
   bool noisy = false;                 ///< results of a candidate vary: incumbents are what the model believes
 };
 
@@ -34,7 +35,7 @@ class GaussianSurrogate {
   void update(std::span<const FinishedTrial> told, const std::vector<Point>& targets,
               std::span<const Candidate> pending);
 
-  /// All on the model's scale, on which every target has mean 0 and deviation 1.
+  /// All on the model's scale: the worse half of each target by rank (learn::half_rank), then mean 0 and deviation 1.
   struct Prediction {
     std::vector<std::vector<double>> mean, deviation;  ///< by target and candidate
     std::vector<double> log_feasible;                  ///< log of the probability that the trial is feasible
@@ -45,6 +46,8 @@ class GaussianSurrogate {
 
   /// The feasible trials, and what is believed of pending ones, on the model's scale.
   const std::vector<Point>& incumbents() const { return incumbents_; }
+  /// How the model's scale of each target relates to a linear scale.
+  const std::vector<Axis>& axes() const { return axes_; }
   /// The worst value of each target so far, on the model's scale.
   const Point& worst() const { return worst_; }
 
@@ -53,8 +56,10 @@ class GaussianSurrogate {
     learn::GaussianProcess model;
     std::vector<std::size_t> rows;  // what it is conditioned on
     std::vector<double> values;     // standardised targets of all rows
+    std::size_t tunings = 0;
   };
   std::vector<std::size_t> choose(const std::vector<Point>& targets, std::size_t count, std::uint64_t key) const;
+  void scale(const std::vector<Point>& targets);
   void fit(std::vector<Process>& processes, const std::vector<double>& data, const std::vector<Point>& targets,
            bool tune);
 
@@ -69,6 +74,7 @@ class GaussianSurrogate {
   std::vector<Process> feasibility_;    // one, once there is something infeasible
   std::size_t next_tuning_ = 0, next_feasibility_tuning_ = 0;
   double feasible_limit_ = 0;  // of the feasibility model's target
+  std::vector<Axis> axes_;
   std::vector<Point> incumbents_;
   Point worst_;
 };

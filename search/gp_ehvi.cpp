@@ -14,7 +14,7 @@ class GpEhvi final : public ModelBased {
  public:
   GpEhvi(const Problem& problem, const Options& options)
       : ModelBased(problem, gp_initial(options)),
-        search_(gp_search(options)),
+        options_(options),
         surrogate_(rows(), problem.objectives.size(), problem.seed, gp_settings(options)) {}
 
  protected:
@@ -28,7 +28,7 @@ class GpEhvi final : public ModelBased {
     const bool any = !surrogate_.incumbents().empty();
     Point reference = surrogate_.worst();
     for (double& value : reference) value += 0.1;
-    const HypervolumeImprovement improvement(surrogate_.incumbents(), reference);
+    const HypervolumeImprovement improvement(surrogate_.incumbents(), reference, surrogate_.axes());
     const Acquisition acquisition = [&](std::span<const Candidate> candidates) {
       const GaussianSurrogate::Prediction prediction = surrogate_.predict(candidates);
       std::vector<double> scores = prediction.log_feasible;
@@ -42,11 +42,12 @@ class GpEhvi final : public ModelBased {
       }
       return scores;
     };
-    return maximize_acquisition(space(), acquisition, fittest(told(), 24), seen(), random, search_);
+    return maximize_acquisition(space(), acquisition, fittest(told(), 24, random), seen(), random,
+                                gp_search(options_, successes()));
   }
 
  private:
-  AcquisitionSearch search_;
+  Options options_;
   GaussianSurrogate surrogate_;
 };
 

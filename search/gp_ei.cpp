@@ -16,17 +16,15 @@ class GpEi final : public ModelBased {
  public:
   GpEi(const Problem& problem, const Options& options)
       : ModelBased(problem, gp_initial(options)),
-        search_(gp_search(options)),
+        options_(options),
         surrogate_(rows(), 1, problem.seed, gp_settings(options)) {}
 
  protected:
   std::optional<Candidate> propose(std::uint64_t, std::span<const Candidate> pending, Random& random) override {
-    std::vector<double> values;
-    for (const FinishedTrial& trial : told()) {
-      if (trial.ok()) values.push_back(trial.objectives.front());
-    }
     std::vector<Point> targets;
-    for (const double value : learn::half_rank(values)) targets.push_back({value});
+    for (const FinishedTrial& trial : told()) {
+      if (trial.ok()) targets.push_back(trial.objectives);
+    }
     surrogate_.update(told(), targets, pending);
 
     double best = std::numeric_limits<double>::infinity();
@@ -40,11 +38,12 @@ class GpEi final : public ModelBased {
       }
       return scores;
     };
-    return maximize_acquisition(space(), acquisition, fittest(told(), 12), seen(), random, search_);
+    return maximize_acquisition(space(), acquisition, fittest(told(), 12, random), seen(), random,
+                                gp_search(options_, successes()));
   }
 
  private:
-  AcquisitionSearch search_;
+  Options options_;
   GaussianSurrogate surrogate_;
 };
 

@@ -11,7 +11,7 @@ namespace duet {
 
 std::vector<Option> gp_options();
 std::uint64_t gp_initial(const Options& options);
-AcquisitionSearch gp_search(const Options& options);
+AcquisitionSearch gp_search(const Options& options, std::size_t trials);
 SurrogateSettings gp_settings(const Options& options);
 
 }  // namespace duet

@@ -115,7 +115,7 @@ std::optional<Candidate> ModelBased::initial_candidate(std::span<const Candidate
   return best ? best : seen_.draw(random);
 }
 
-std::vector<Candidate> fittest(std::span<const FinishedTrial> told, std::size_t count) {
+std::vector<Candidate> fittest(std::span<const FinishedTrial> told, std::size_t count, Random& random) {
   std::vector<std::size_t> feasible, infeasible;
   std::vector<Point> points;
   for (std::size_t i = 0; i < told.size(); ++i) {
@@ -129,6 +129,7 @@ std::vector<Candidate> fittest(std::span<const FinishedTrial> told, std::size_t 
   const std::vector<std::size_t> ranks = non_dominated_ranks(points);
   std::vector<std::size_t> order(feasible.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
+  random.shuffle(order);
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return ranks[a] < ranks[b]; });
   std::vector<Candidate> result;
   for (std::size_t i = 0; i < order.size() && result.size() < count; ++i) {

@@ -65,8 +65,9 @@ class ModelBased : public Strategy {
   std::size_t successes_ = 0;
 };
 
-/// The candidates of the best trials: the feasible by non-dominated rank, then the infeasible by violation.
-std::vector<Candidate> fittest(std::span<const FinishedTrial> told, std::size_t count);
+/// The candidates of the best trials: the feasible by non-dominated rank (random
+/// within it), then the infeasible by violation.
+std::vector<Candidate> fittest(std::span<const FinishedTrial> told, std::size_t count, Random& random);
 
 /// How well the model likes each candidate: higher is better, never NaN.
 using Acquisition = std::function<std::vector<double>(std::span<const Candidate>)>;

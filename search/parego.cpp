@@ -17,7 +17,7 @@ class ParEgo final : public ModelBased {
  public:
   ParEgo(const Problem& problem, const Options& options)
       : ModelBased(problem, gp_initial(options)),
-        search_(gp_search(options)),
+        options_(options),
         surrogate_(rows(), 1, problem.seed, gp_settings(options)) {}
 
  protected:
@@ -38,7 +38,7 @@ class ParEgo final : public ModelBased {
         high[k] = std::max(high[k], trial.objectives[k]);
       }
     }
-    std::vector<double> values;
+    std::vector<Point> targets;
     for (const FinishedTrial& trial : told()) {
       if (!trial.ok()) continue;
       double largest = 0;
@@ -50,10 +50,8 @@ class ParEgo final : public ModelBased {
         largest = std::max(largest, part);
         sum += part;
       }
-      values.push_back(largest + augmentation * sum);
+      targets.push_back({largest + augmentation * sum});
     }
-    std::vector<Point> targets;
-    for (const double value : learn::half_rank(values)) targets.push_back({value});
     surrogate_.update(told(), targets, pending);
 
     double best = std::numeric_limits<double>::infinity();
@@ -67,11 +65,12 @@ class ParEgo final : public ModelBased {
       }
       return scores;
     };
-    return maximize_acquisition(space(), acquisition, fittest(told(), 24), seen(), random, search_);
+    return maximize_acquisition(space(), acquisition, fittest(told(), 24, random), seen(), random,
+                                gp_search(options_, successes()));
   }
 
  private:
-  AcquisitionSearch search_;
+  Options options_;
   GaussianSurrogate surrogate_;
 };
 

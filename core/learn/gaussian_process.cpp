@@ -26,9 +26,7 @@ constexpr double first_jitter = 1e-10;
 constexpr double last_jitter = 1e-1;
 constexpr double no_correlation = 1e-300;  // keeps logarithms finite
 
-/// Logarithm of the Matérn 5/2 correlation at t = √5 distance / length.
-double log_matern(double t) { return std::log1p(t + t * t / 3) - t; }
-/// Its derivative with respect to log length.
+/// Derivative of the logarithm of the Matérn 5/2 correlation at t = √5 distance / length, with respect to log length.
 double log_matern_slope(double t) { return t * t * (1 + t) / 3 / (1 + t + t * t / 3); }
 
 double distance(double a, double b) { return std::sqrt(5.0) * std::abs(a - b); }
@@ -86,32 +84,45 @@ void GaussianProcess::set_hyperparameters(std::vector<double> theta) {
   truncate(0);
 }
 
-/// Logarithm of the correlation between `cell` and each of `cells`.
-std::vector<double> GaussianProcess::correlations(std::size_t column, double cell,
-                                                  std::span<const double> cells) const {
+/// The correlation between `cell` and each of `cells`, and its logarithm.
+void GaussianProcess::correlate(std::span<const double> theta, std::size_t column, double cell,
+                                std::span<const double> cells, Correlations& out) const {
   const std::size_t offset = offset_[column];
   const std::size_t categories = columns_[column].categories;
-  std::vector<double> result(cells.size());
-  const double presence = columns_[column].optional ? std::exp(theta_[offset + (categories > 2 ? categories + 1 : 1)]) : 0;
-  const auto weight = [&](double category) {
-    const double deviation = categories > 2 ? theta_[offset + 1 + static_cast<std::size_t>(category)] : 0;
-    return std::exp(theta_[offset] + deviation);
+  out.factor.resize(cells.size());
+  out.log.resize(cells.size());
+  const bool absent = std::isnan(cell);
+  const double presence =
+      columns_[column].optional ? std::exp(theta[offset + (categories > 2 ? categories + 1 : 1)]) : 0;
+  const auto set = [&](std::size_t i, double log) {
+    out.log[i] = log;
+    out.factor[i] = std::exp(log);
   };
-  const double inverse_length = categories == 0 ? std::exp(-theta_[offset]) : 0;
-  const double own_weight = categories > 0 && !std::isnan(cell) ? weight(cell) : 0;
+  if (categories > 0) {
+    const auto weight = [&](double category) {
+      return std::exp(theta[offset] + (categories > 2 ? theta[offset + 1 + static_cast<std::size_t>(category)] : 0));
+    };
+    const double own_weight = absent ? 0 : weight(cell);
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+      if (absent != std::isnan(cells[i])) {
+        set(i, -presence);
+      } else {
+        set(i, absent || cell == cells[i] ? 0 : -own_weight - weight(cells[i]));
+      }
+    }
+    return;
+  }
+  const double inverse_length = std::exp(-theta[offset]);
   for (std::size_t i = 0; i < cells.size(); ++i) {
-    const bool absent = std::isnan(cell);
     if (absent != std::isnan(cells[i])) {
-      result[i] = -presence;
-    } else if (absent || cell == cells[i]) {
-      result[i] = 0;
-    } else if (categories > 0) {
-      result[i] = -own_weight - weight(cells[i]);
+      set(i, -presence);
     } else {
-      result[i] = log_matern(distance(cell, cells[i]) * inverse_length);
+      const double t = absent ? 0 : distance(cell, cells[i]) * inverse_length;
+      const double polynomial = 1 + t + t * t / 3;
+      out.log[i] = std::log(polynomial) - t;
+      out.factor[i] = polynomial * std::exp(-t);
     }
   }
-  return result;
 }
 
 // --- Tuning
@@ -130,24 +141,27 @@ struct GaussianProcess::Coded {
 
 double GaussianProcess::objective(Rows rows, std::span<const double> targets, std::span<const double> theta,
                                   std::span<double> gradient) const {
-  GaussianProcess model(*this);
-  model.set_hyperparameters({theta.begin(), theta.end()});
+  const std::size_t behind = theta.size() - 5;
   const Coded coded(rows);
   const std::size_t n = rows.size();
   const std::size_t d = columns_.size();
-  const double first = d == 0 ? 0 : model.amplitude_[0] / static_cast<double>(d);
-  const double pairs = d < 2 ? 0 : model.amplitude_[1] / (static_cast<double>(d) * static_cast<double>(d - 1));
-  const double rho = model.exponent_;
+  const double amplitude[3] = {d == 0 ? 0 : std::exp(theta[behind]), d < 2 ? 0 : std::exp(theta[behind + 1]),
+                               std::exp(theta[behind + 2])};
+  const double first = d == 0 ? 0 : amplitude[0] / static_cast<double>(d);
+  const double pairs = d < 2 ? 0 : amplitude[1] / (static_cast<double>(d) * static_cast<double>(d - 1));
+  const double rho = std::exp(theta[behind + 3]);
+  const double noise = std::exp(theta[behind + 4]);
 
   // Logarithms of the correlations, and the correlations, between the different values of each column.
   std::vector<std::vector<double>> logs(d), factors(d);
   for (std::size_t c = 0; c < d; ++c) {
     const std::vector<double>& values = coded.values[c];
+    Correlations row;
     for (const double value : values) {
-      const std::vector<double> row = model.correlations(c, value, values);
-      logs[c].insert(logs[c].end(), row.begin(), row.end());
+      correlate(theta, c, value, values, row);
+      logs[c].insert(logs[c].end(), row.log.begin(), row.log.end());
+      factors[c].insert(factors[c].end(), row.factor.begin(), row.factor.end());
     }
-    for (const double value : logs[c]) factors[c].push_back(std::exp(value));
   }
   // Σ k, Σ k² and the product, below the diagonal.
   Matrix sum = Matrix::Zero(static_cast<Eigen::Index>(n), static_cast<Eigen::Index>(n));
@@ -171,14 +185,14 @@ double GaussianProcess::objective(Rows rows, std::span<const double> targets, st
       }
     }
   }
-  const double variance = model.amplitude_[0] * (d > 0 ? 1 : 0) + model.amplitude_[1] + model.amplitude_[2];
+  const double variance = amplitude[0] + amplitude[1] + amplitude[2];
   Matrix covariance(index(n), index(n));
   Matrix log_product = product;
   for (std::size_t q = 0; q < n; ++q) {
-    covariance(index(q), index(q)) = variance + model.noise_ + first_jitter * variance;
+    covariance(index(q), index(q)) = variance + noise + first_jitter * variance;
     for (std::size_t p = q + 1; p < n; ++p) {
       const Eigen::Index i = index(p), j = index(q);
-      product(i, j) = model.amplitude_[2] * std::exp(rho * log_product(i, j));
+      product(i, j) = amplitude[2] * std::exp(rho * log_product(i, j));
       covariance(i, j) =
           first * sum(i, j) + pairs * (sum(i, j) * sum(i, j) - squares(i, j)) + product(i, j);
     }
@@ -197,9 +211,7 @@ double GaussianProcess::objective(Rows rows, std::span<const double> targets, st
   const double trace = 0.5 * slope.diagonal().sum();
 
   std::fill(gradient.begin(), gradient.end(), 0.0);
-  const std::size_t behind = theta.size() - 5;
-  double by_order[3] = {trace * model.amplitude_[0] * (d > 0 ? 1 : 0), trace * model.amplitude_[1],
-                        trace * model.amplitude_[2]};
+  double by_order[3] = {trace * amplitude[0], trace * amplitude[1], trace * amplitude[2]};
   double by_exponent = 0;
   for (std::size_t q = 0; q < n; ++q) {
     for (std::size_t p = q + 1; p < n; ++p) {
@@ -213,7 +225,7 @@ double GaussianProcess::objective(Rows rows, std::span<const double> targets, st
   }
   for (std::size_t order = 0; order < 3; ++order) gradient[behind + order] = by_order[order];
   gradient[behind + 3] = by_exponent;
-  gradient[behind + 4] = trace * model.noise_;
+  gradient[behind + 4] = trace * noise;
 
   std::vector<double> table;  // d value / d log correlation, by pair of values
   for (std::size_t c = 0; c < d; ++c) {
@@ -264,7 +276,8 @@ double GaussianProcess::objective(Rows rows, std::span<const double> targets, st
   return value;
 }
 
-void GaussianProcess::tune(Rows rows, std::span<const double> targets, std::size_t max_evaluations) {
+void GaussianProcess::tune(Rows rows, std::span<const double> targets, std::size_t max_evaluations,
+                           bool restart) {
   assert(rows.size() == targets.size());
   const auto function = [&](std::span<const double> theta, std::span<double> gradient) {
     return objective(rows, targets, theta, gradient);
@@ -272,9 +285,10 @@ void GaussianProcess::tune(Rows rows, std::span<const double> targets, std::size
   std::vector<double> present = theta_;
   truncate(0);
   if (rows.size() < 2) return;
-  Minimum best = minimize(function, prior_mean_, lower_, upper_, max_evaluations, 1e-4);
-  if (present != prior_mean_) {
-    Minimum other = minimize(function, std::move(present), lower_, upper_, max_evaluations, 1e-4);
+  const bool fresh = present == prior_mean_;
+  Minimum best = minimize(function, std::move(present), lower_, upper_, max_evaluations, 1e-4);
+  if (restart && !fresh) {
+    Minimum other = minimize(function, prior_mean_, lower_, upper_, max_evaluations, 1e-4);
     if (other.value < best.value) best = std::move(other);
   }
   set_hyperparameters(std::isfinite(best.value) ? std::move(best.x) : prior_mean_);
@@ -283,26 +297,28 @@ void GaussianProcess::tune(Rows rows, std::span<const double> targets, std::size
 // --- Conditioning
 
 void GaussianProcess::cross(std::span<const double> row, double* out) const {
+  // Σ k, Σ k² and Σ log k side by side, so that a row of a column costs one look-up.
+  using Sums = Eigen::Array4d;
   const std::size_t d = columns_.size();
   const std::size_t n = size_;
-  std::vector<double> sum(n, 0), squares(n, 0), logs(n, 0);
-  std::vector<double> factors;
+  std::vector<Sums> sums(n, Sums::Zero());
+  std::vector<Sums> table;
+  Correlations correlations;
   for (std::size_t c = 0; c < d; ++c) {
-    const std::vector<double> log_factors = correlations(c, row[c], values_[c]);
-    factors.resize(log_factors.size());
-    for (std::size_t i = 0; i < factors.size(); ++i) factors[i] = std::exp(log_factors[i]);
-    const std::uint32_t* codes = codes_[c].data();
-    for (std::size_t j = 0; j < n; ++j) {
-      const double k = factors[codes[j]];
-      sum[j] += k;
-      squares[j] += k * k;
-      logs[j] += log_factors[codes[j]];
+    correlate(theta_, c, row[c], values_[c], correlations);
+    table.resize(values_[c].size());
+    for (std::size_t i = 0; i < table.size(); ++i) {
+      const double k = correlations.factor[i];
+      table[i] = Sums(k, k * k, correlations.log[i], 0);
     }
+    const std::uint32_t* codes = codes_[c].data();
+    for (std::size_t j = 0; j < n; ++j) sums[j] += table[codes[j]];
   }
   const double first = d == 0 ? 0 : amplitude_[0] / static_cast<double>(d);
   const double pairs = d < 2 ? 0 : amplitude_[1] / (static_cast<double>(d) * static_cast<double>(d - 1));
   for (std::size_t j = 0; j < n; ++j) {
-    out[j] = first * sum[j] + pairs * (sum[j] * sum[j] - squares[j]) + amplitude_[2] * std::exp(exponent_ * logs[j]);
+    const Sums& sum = sums[j];
+    out[j] = first * sum[0] + pairs * (sum[0] * sum[0] - sum[1]) + amplitude_[2] * std::exp(exponent_ * sum[2]);
   }
 }
 

@@ -33,9 +33,9 @@ class GaussianProcess {
   explicit GaussianProcess(std::vector<Column> columns);
 
   /// Sets the hyperparameters to a maximum of the posterior density: the marginal likelihood of the targets times
-  /// log-normal priors, by L-BFGS from the present hyperparameters and, if that is another point, from the prior's
-  /// mode; the better one stays. O(evaluations · rows³). What it was conditioned on is forgotten.
-  void tune(Rows rows, std::span<const double> targets, std::size_t max_evaluations);
+  /// log-normal priors, by L-BFGS from the present hyperparameters and, with `restart`, also from the prior's mode; the
+  /// better one stays. O(evaluations · rows³). What it was conditioned on is forgotten.
+  void tune(Rows rows, std::span<const double> targets, std::size_t max_evaluations, bool restart = true);
 
   /// Factorises the covariance of the rows: O(rows³). If it is not positive definite in floating point, the diagonal is
   /// raised until it is: by 1e-10 of the variance at first, then tenfold. Sets all targets to 0.
@@ -68,7 +68,11 @@ class GaussianProcess {
 
  private:
   struct Coded;
-  std::vector<double> correlations(std::size_t column, double cell, std::span<const double> cells) const;
+  struct Correlations {
+    std::vector<double> factor, log;
+  };
+  void correlate(std::span<const double> theta, std::size_t column, double cell, std::span<const double> cells,
+                 Correlations& out) const;
   void cross(std::span<const double> row, double* out) const;  // covariance with all rows
   void solve();
 
