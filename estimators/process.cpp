@@ -79,13 +79,19 @@ struct Beginning {
   const char* directory;  ///< null: stay
   std::span<const int> files;
   int leash;
-  int error = 0;  ///< why it did not
+  int failure;  ///< where it says why it did not
 };
 
-/// The child's life until it is the program. It borrows our memory, and the thread that started it waits: system calls
+#if defined(__SANITIZE_THREAD__)
+constexpr int borrow_memory = 0;  // the sanitizer takes the child for a thread that forks
+#else
+constexpr int borrow_memory = CLONE_VM;  // or the system would have to copy the tables of all our pages
+#endif
+
+/// The child's life until it is the program. It borrows our memory while the thread that started it waits: system calls
 /// only.
 int become(void* data) {
-  Beginning& beginning = *static_cast<Beginning*>(data);
+  const Beginning& beginning = *static_cast<const Beginning*>(data);
   const auto prepare = [&] {
     if (setpgid(0, 0) != 0) return false;
     // The leash: the program holds one end of a pipe that nobody uses and duet the other. Once that is closed, and the
@@ -116,7 +122,8 @@ int become(void* data) {
     return sigprocmask(SIG_SETMASK, &none, nullptr) == 0;
   };
   if (prepare()) execve(beginning.program, beginning.arguments, beginning.environment);
-  beginning.error = errno;
+  const int code = errno;
+  static_cast<void>(::write(beginning.failure, &code, sizeof code) == 0);
   _exit(127);
 }
 
@@ -160,25 +167,27 @@ bool read_available(const FileDescriptor& file, const std::function<bool(std::st
 }
 
 int ChildProcess::start(const Process& process, std::span<const int> files) {
-  Pipe leash;
-  if (!open_pipe(leash)) return errno;
+  Pipe leash, failure;
+  if (!open_pipe(leash) || !open_pipe(failure)) return errno;
   const std::string directory = process.directory.string();
   const std::vector<char*> arguments = pointers(process.arguments);
   const std::vector<char*> environment = pointers(process.environment);
   Beginning beginning{process.program.c_str(), arguments.data(), environment.data(),
-                      directory.empty() ? nullptr : directory.c_str(), files, leash.read.value()};
+                      directory.empty() ? nullptr : directory.c_str(), files, leash.read.value(),
+                      failure.write.value()};
   std::vector<char> stack(std::size_t{64} << 10);
 
   // No signal may find the child with our memory and our handlers.
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, &before);
-  const pid_t pid = clone(become, stack.data() + stack.size(), CLONE_VM | CLONE_VFORK | SIGCHLD, &beginning);
-  const int code = pid < 0 ? errno : beginning.error;
+  const pid_t pid = clone(become, stack.data() + stack.size(), borrow_memory | CLONE_VFORK | SIGCHLD, &beginning);
+  int code = errno;
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (pid < 0) return code;
   process_ = pid;
-  if (code != 0) {
+  failure.write.close();
+  if (::read(failure.read.value(), &code, sizeof code) == static_cast<ssize_t>(sizeof code)) {
     end();
     return code;
   }
