@@ -36,7 +36,7 @@ inline constexpr std::uint32_t plugin_magic = 0x74657564;  // "duet"
 #define DUET_PLUGIN(add_function)                                                                     \
   extern "C" __attribute__((visibility("default"))) const duet::PluginEntry* duet_plugin() {          \
     static const duet::PluginEntry entry{duet::plugin_magic, duet::plugin_interface_version,          \
-                                         DUET_PLUGIN_COMPILER, &add_function};                        \
+                                         DUET_PLUGIN_COMPILER, &(add_function)};                      \
     return &entry;                                                                                    \
   }
 

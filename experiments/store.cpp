@@ -752,7 +752,16 @@ Table::Cell cell(sqlite3_stmt* statement, int column) {
 enum class Content { nothing, duet, other };
 
 Content content(Connection& connection) {
-  if (connection.integer("PRAGMA application_id") == application_id) return Content::duet;
+  if (connection.integer("PRAGMA application_id") == application_id) {
+    // A view can hold a query that never ends; nothing that duet reads is one.
+    Statement view = connection.prepare(
+        "SELECT name FROM sqlite_schema WHERE type = 'view' AND (name GLOB 'trial_[0-9]*' OR name IN ('experiments', "
+        "'parameters', 'options', 'metrics', 'constraints', 'notes', 'finals', 'evaluations'))");
+    if (view.step()) {
+      throw StoreError(fmt::format("{} is damaged: its table {} is a view", connection.shown(), view.text(0)));
+    }
+    return Content::duet;
+  }
   const bool empty = connection.integer("SELECT count(*) FROM sqlite_schema") == 0 &&
                      connection.integer("PRAGMA user_version") == 0 &&
                      connection.integer("PRAGMA application_id") == 0;

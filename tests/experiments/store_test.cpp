@@ -943,6 +943,28 @@ void read_all(Store& store) {
   store_error([&] { store.evaluations()->get({1, 2}); });
 }
 
+TEST(StoreFaults, AViewInThePlaceOfATableIsRefused) {
+  // It could hold a query that never ends, and takes memory as long as it runs.
+  const testing::TemporaryDirectory folder;
+  const Path path = folder / "results.db";
+  for (const char* table : {"notes", "trial_1"}) {
+    std::filesystem::remove(path);
+    write_sample(path);
+    sqlite3* handle = nullptr;
+    ASSERT_EQ(sqlite3_open(path.c_str(), &handle), SQLITE_OK);
+    const std::string sql = fmt::format(
+        "DROP TABLE {0}; CREATE VIEW {0} AS WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n) "
+        "SELECT 1 AS experiment, 'x' AS time, 'y' AS event, id FROM n",
+        table);
+    ASSERT_EQ(sqlite3_exec(handle, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(handle);
+    sqlite3_close(handle);
+    for (const Store::Mode mode : {Store::Mode::read, Store::Mode::write}) {
+      EXPECT_EQ(store_error([&] { Store(path, mode).notes(1); }),
+                fmt::format("{} is damaged: its table {} is a view", path.string(), table));
+    }
+  }
+}
+
 TEST(StoreFaults, DamagedFilesGiveErrorsOnly) {
   const testing::TemporaryDirectory folder;
   const Path path = folder / "results.db";

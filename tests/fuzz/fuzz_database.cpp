@@ -144,10 +144,10 @@ void attempt(const std::filesystem::path& path, const Function& function) {
   }
 }
 
-void read(const Store& store, bool sound) {
+void read(const Store& store) {
   const std::filesystem::path& path = store.path();
   for (const ExperimentRecord& experiment : store.experiments()) {
-    std::size_t trials = 0, scored = 0;
+    std::size_t trials = 0;
     bool complete = false;
     attempt(path, [&] {
       for (const TrialRecord& one : store.trials(experiment, 0, 100)) {
@@ -156,7 +156,6 @@ void read(const Store& store, bool sound) {
         const bool ok = one.status == Status::ok && !one.duplicate_of;
         require(one.values.size() == (ok ? experiment.metrics.size() : 0), "a trial that is ok has all values");
         for (const double value : one.values) require(std::isfinite(value), "values are finite");
-        scored += ok && one.violation == 0 ? 1 : 0;
       }
       complete = trials < 100;
     });
@@ -210,9 +209,9 @@ void fuzz_database(std::string_view input) {
   for (const Store::Mode mode : {Store::Mode::read, Store::Mode::write}) {
     attempt(path, [&] {
       Store store(path, mode);
-      const bool sound = store.check().empty();
+      store.check();
       attempt(path, [&] { store.evaluations()->get({1, 2}); });
-      mode == Store::Mode::read ? attempt(path, [&] { read(store, sound); }) : write(store);
+      mode == Store::Mode::read ? attempt(path, [&] { read(store); }) : write(store);
     });
   }
   remove_database();
