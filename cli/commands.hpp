@@ -29,6 +29,11 @@ void add_tournament(CLI::App& app, Context& context);  // tournament
 void add_finalize(CLI::App& app, Context& context);  // finalize
 void add_maintenance(CLI::App& app, Context& context);  // experiments, doctor, copy, delete
 void add_worker(CLI::App& app, Context& context);    // worker, hidden: what duet itself starts
+void add_shell(CLI::App& app);                           // completion, man
+
+/// What can follow `words` on duet's command line, of which the last is unfinished, for the scripts of `completion`: a
+/// line "words" or "files" (file names can stand here too), then "WORD<tab>SENTENCE" lines.
+std::string completions(const CLI::App& app, Context& context, const std::vector<std::string>& words);
 
 /// For options that count something: a whole number from 1.
 class AtLeastOne : public CLI::Validator {

@@ -72,6 +72,11 @@ int main(int argc, char** argv) {
     add_finalize(app, context);
     add_maintenance(app, context);
     add_worker(app, context);
+    add_shell(app);
+    if (!arguments.empty() && arguments[0] == "__complete") {  // asked by the scripts of `completion`
+      fmt::print("{}", completions(app, context, {arguments.begin() + 1, arguments.end()}));
+      return 0;
+    }
     try {
       app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

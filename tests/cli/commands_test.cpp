@@ -1,5 +1,7 @@
 // Every command that reads: what it prints for people and for programs.
 
+#include <cstdlib>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -301,6 +303,29 @@ TEST_F(Commands, ADatabaseIsListedCheckedAndPruned) {
   EXPECT_EQ(out({"export", "tiny.db"}), rows);
   EXPECT_EQ(out({"doctor", "tiny.db"}), "tiny.db: all is well\n");
   EXPECT_EQ(duet(folder.path(), {"delete", "tiny.db", "othr"}).exit_code, 3);
+}
+
+TEST_F(Commands, ADatabaseIsCopiedAndMended) {
+  finish_tiny();
+  const std::string rows = out({"export", "tiny.yaml", "--reproducible"});
+  EXPECT_THAT(out({"copy", "tiny.db", "copy.db"}), ::testing::StartsWith("copy.db: 1 experiments with "));
+  EXPECT_EQ(out({"export", "copy.db", "--reproducible"}), rows);
+  EXPECT_EQ(duet(folder.path(), {"copy", "tiny.db", "copy.db"}).exit_code, 3);
+  // A trial is changed: found, removed, and evaluated again by a resumed run.
+  ASSERT_EQ(std::system(fmt::format("sqlite3 '{}' 'UPDATE trial_1 SET duration_s = duration_s + 1 WHERE number = 3'",
+                                    (folder / "tiny.db").string())
+                            .c_str()),
+            0);
+  const Finished found = duet(folder.path(), {"doctor", "tiny.db"});
+  EXPECT_EQ(found.exit_code, 3);
+  EXPECT_THAT(found.out, ::testing::HasSubstr("trial 3: its checksum is wrong"));
+  EXPECT_THAT(found.out, ::testing::HasSubstr("--repair"));
+  EXPECT_EQ(duet(folder.path(), {"export", "tiny.db"}).exit_code, 3);
+  EXPECT_THAT(out({"doctor", "tiny.db", "--repair"}), ::testing::EndsWith("tiny.db: all is well now\n"));
+  EXPECT_EQ(duet(folder.path(), {"doctor", "tiny.db.before-repair"}).exit_code, 3);
+  out({"run", "-q", "tiny.yaml"});
+  EXPECT_EQ(out({"doctor", "tiny.db"}), "tiny.db: all is well\n");
+  EXPECT_EQ(out({"export", "tiny.yaml", "--reproducible"}), rows);
 }
 
 }  // namespace
