@@ -16,26 +16,6 @@ Json number(double value) {
   return value;
 }
 
-std::string_view name_of(Activation::Kind kind) {
-  switch (kind) {
-    case Activation::Kind::relu:
-      return "relu";
-    case Activation::Kind::relu6:
-      return "relu6";
-    case Activation::Kind::sigmoid:
-      return "sigmoid";
-    case Activation::Kind::tanh:
-      return "tanh";
-    case Activation::Kind::hard_swish:
-      return "hard_swish";
-    case Activation::Kind::silu:
-      return "silu";
-    case Activation::Kind::gelu:
-      return "gelu";
-  }
-  return "?";
-}
-
 /// Adds an operator's attributes to its node.
 struct Attributes {
   Json& node;
@@ -74,6 +54,55 @@ struct Attributes {
   void operator()(const LayerNormalization&) const {}
   void operator()(const Flatten&) const {}
   void operator()(const Identity&) const {}
+  void operator()(const RmsNormalization&) const {}
+  void operator()(const Reshape&) const {}
+  void operator()(const Expand&) const {}
+  void operator()(const Outputs&) const {}
+
+  void operator()(const Constant& op) const { node["learned"] = op.learned; }
+  void operator()(const Embedding& op) const {
+    node["entries"] = op.entries;
+    node["features"] = op.features;
+  }
+  void operator()(const TransposedConvolution& op) const {
+    node["out_channels"] = op.out_channels;
+    node["kernel"] = {op.kernel_h, op.kernel_w};
+    node["stride"] = {op.stride_h, op.stride_w};
+    node["padding"] = {op.padding_h, op.padding_w};
+    node["dilation"] = {op.dilation_h, op.dilation_w};
+    node["output_padding"] = {op.output_padding_h, op.output_padding_w};
+    node["groups"] = op.groups;
+    node["bias"] = op.bias;
+  }
+  void operator()(const WindowPool& op) const {
+    node["kind"] = op.kind == Pool::Kind::max ? "max" : "average";
+    node["kernel"] = {op.kernel_h, op.kernel_w};
+    node["stride"] = {op.stride_h, op.stride_w};
+    node["padding"] = {op.padding_top, op.padding_left, op.padding_bottom, op.padding_right};
+    node["dilation"] = {op.dilation_h, op.dilation_w};
+    node["count_include_pad"] = op.count_include_pad;
+  }
+  void operator()(const Elementwise& op) const { node["function"] = op.function; }
+  void operator()(const Reduce& op) const {
+    node["function"] = op.function;
+    node["axes"] = op.axes;
+    node["keep_dimensions"] = op.keep_dimensions;
+  }
+  void operator()(const Transpose& op) const { node["permutation"] = op.permutation; }
+  void operator()(const Slice& op) const {
+    node["starts"] = op.starts;
+    node["steps"] = op.steps;
+  }
+  void operator()(const Pad& op) const {
+    node["before"] = op.before;
+    node["after"] = op.after;
+  }
+  void operator()(const Resize& op) const { node["mode"] = op.mode; }
+  void operator()(const TopK& op) const {
+    node["k"] = op.k;
+    node["indices"] = op.indices;
+  }
+  void operator()(const Other& op) const { node["type"] = op.type; }
 };
 
 /// One value under `name`; several also as a list under `plural`.

@@ -8,35 +8,6 @@
 namespace duet {
 namespace {
 
-std::int64_t elements(const Shape& shape) {
-  std::int64_t product = 1;
-  for (const std::int64_t extent : shape) product *= extent;
-  return product;
-}
-
-/// The most elements that are alive at once when the nodes run in their order: a node's output lives until
-/// its last user has run, the network's result to the end.
-std::int64_t peak_activations(const Network& network) {
-  const std::span<const Node> nodes = network.nodes();
-  std::vector<NodeId> last_user(nodes.size());
-  for (NodeId id = 0; id < nodes.size(); ++id) {
-    last_user[id] = id;
-    for (const NodeId input : nodes[id].inputs) last_user[input] = id;
-  }
-  last_user[network.output()] = nodes.size();
-
-  std::vector<std::int64_t> freed_after(nodes.size() + 1, 0);
-  std::int64_t alive = 0, peak = 0;
-  for (NodeId id = 0; id < nodes.size(); ++id) {
-    const std::int64_t size = elements(nodes[id].shape);
-    alive += size;
-    peak = std::max(peak, alive);
-    freed_after[last_user[id]] += size;
-    alive -= freed_after[id];
-  }
-  return peak;
-}
-
 class NetworkCounts final : public Estimator {
  public:
   std::span<const Metric> metrics() const override { return metrics_; }
@@ -60,7 +31,7 @@ class NetworkCounts final : public Estimator {
     for (const Network& network : design.networks()) {
       macs += network.macs();
       parameters += network.parameters();
-      peak = std::max(peak, peak_activations(network));
+      peak = std::max(peak, network.peak_activations());
     }
     return {Status::ok,
             "",

@@ -289,7 +289,8 @@ at::Tensor apply(const Node& node, const std::vector<at::Tensor>& x, const Param
             return at::layer_norm(x[0], {x[0].size(-1)}, p.weight, p.bias, normalisation_epsilon, false);
           },
           [&](const Softmax& op) { return at::softmax(x[0], op.axis); },
-          [&](const Flatten&) { return x[0].flatten(1); }, [&](const Identity&) { return x[0]; }},
+          [&](const Flatten&) { return x[0].flatten(1); }, [&](const Identity&) { return x[0]; },
+          [&](const auto&) -> at::Tensor { throw std::logic_error("why_untrainable() refuses this operator"); }},
       node.op);
 }
 

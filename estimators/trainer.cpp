@@ -70,6 +70,13 @@ const Trainer& load_trainer() {
   return trainer;
 }
 
+namespace {
+
+template <class T, class... Others>
+constexpr bool is_one_of = (std::is_same_v<T, Others> || ...);
+
+}  // namespace
+
 std::optional<std::string> why_untrainable(const Network& network, std::int64_t height, std::int64_t width,
                                            std::int64_t classes) {
   if (network.nodes().empty()) return "the network is empty";
@@ -91,6 +98,16 @@ std::optional<std::string> why_untrainable(const Network& network, std::int64_t 
   }
 
   for (const Node& node : network.nodes()) {
+    const bool known = std::visit(
+        [](const auto& op) {
+          using Op = std::decay_t<decltype(op)>;
+          return !is_one_of<Op, Constant, Embedding, TransposedConvolution, WindowPool, Elementwise, Reduce,
+                            RmsNormalization, Reshape, Transpose, Slice, Pad, Resize, Expand, TopK, Other, Outputs>;
+        },
+        node.op);
+    if (!known) {
+      return fmt::format("node '{}' is a {}, which cannot be trained yet", node.name, name_of(node.op));
+    }
     // Whatever mixes the rows of a batch would make an image's class depend on its neighbours.
     const auto rank = static_cast<std::int64_t>(node.shape.size());
     const auto first_axis = [rank](std::int64_t axis) { return axis == 0 || axis == -rank; };

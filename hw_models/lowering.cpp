@@ -7,12 +7,6 @@
 namespace duet {
 namespace {
 
-std::int64_t elements(const Shape& shape) {
-  std::int64_t product = 1;
-  for (const std::int64_t extent : shape) product *= extent;
-  return product;
-}
-
 std::int64_t leading(const Shape& shape, std::size_t trailing) {
   return elements(Shape(shape.begin(), shape.end() - static_cast<std::ptrdiff_t>(trailing)));
 }
@@ -28,6 +22,13 @@ class Lowering {
   Workload operator()(const Concat&) const { return {}; }
   Workload operator()(const Flatten&) const { return {}; }
   Workload operator()(const Identity&) const { return {}; }
+  Workload operator()(const Constant&) const { return {}; }
+  Workload operator()(const Reshape&) const { return {}; }
+  Workload operator()(const Transpose&) const { return {}; }
+  Workload operator()(const Slice&) const { return {}; }
+  Workload operator()(const Pad&) const { return {}; }
+  Workload operator()(const Expand&) const { return {}; }
+  Workload operator()(const Outputs&) const { return {}; }
 
   Workload operator()(const Convolution& op) const {
     const Shape& in = input(0);
@@ -78,6 +79,39 @@ class Lowering {
     return vector(3 * elements(node_.shape), 2 * input(0).back());
   }
   Workload operator()(const Softmax&) const { return vector(3 * elements(node_.shape)); }
+  // Mean of squares, scaling.
+  Workload operator()(const RmsNormalization&) const {
+    return vector(2 * elements(node_.shape), input(0).back());
+  }
+
+  Workload operator()(const WindowPool& op) const {
+    return vector(op.kernel_h * op.kernel_w * elements(node_.shape));
+  }
+  Workload operator()(const Reduce&) const { return vector(elements(input(0))); }
+  Workload operator()(const TopK&) const { return vector(elements(input(0))); }
+  Workload operator()(const Resize&) const { return vector(elements(node_.shape)); }
+  Workload operator()(const Elementwise&) const {
+    const auto terms = static_cast<std::int64_t>(node_.inputs.size());
+    return vector(std::max<std::int64_t>(1, terms - 1) * elements(node_.shape));
+  }
+  /// Reads one row of the table for every index, and the indices.
+  Workload operator()(const Embedding&) const { return vector(elements(node_.shape), elements(node_.shape)); }
+
+  /// The products of every input element with its window of weights; adding up where windows overlap is part of
+  /// writing the output.
+  Workload operator()(const TransposedConvolution& op) const {
+    const Shape& in = input(0);
+    return matrix_product(in[0] * in[2] * in[3], op.out_channels / op.groups * op.kernel_h * op.kernel_w,
+                          in[1] / op.groups, op.groups);
+  }
+
+  /// As a matrix product with as many MACs, where there are as many for each output.
+  Workload operator()(const Other& op) const {
+    const std::int64_t outputs = elements(node_.shape);
+    if (op.macs == 0) return vector(outputs, op.parameters);
+    if (op.macs % outputs != 0) return matrix_product(1, 1, op.macs);
+    return matrix_product(leading(node_.shape, 1), node_.shape.back(), op.macs / outputs);
+  }
 
  private:
   const Shape& input(std::size_t i) const { return network_.node(node_.inputs[i]).shape; }

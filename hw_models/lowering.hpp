@@ -36,7 +36,11 @@ using Workload = std::variant<std::monostate, SystolicWorkload, VectorWorkload>;
 /// unit has
 ///   just produced: applied on its way to the output scratchpad, free.
 /// - the same elsewhere, add, multiply, pool, global_pool, layer_normalization, softmax: the vector unit.
-/// - input, zeros, concat, flatten, identity: free, a matter of addresses.
+/// - transposed_convolution: the array, as a matrix product of input pixels with all windows' weights.
+/// - other: the array, as a matrix product with the same MACs; without MACs the vector unit.
+/// - window_pool, elementwise, reduce, rms_normalization, resize, embedding, top_k: the vector unit.
+/// - input, zeros, constant, concat, flatten, identity, reshape, transpose, slice, pad, expand, outputs: free, a
+///   matter of addresses.
 std::vector<Workload> lower(const Network& network);
 
 struct LayerCost {

@@ -20,7 +20,12 @@ struct Value {
 };
 
 bool maps_zero_to_zero(const Operator& op) {
-  if (std::holds_alternative<Input>(op) || std::holds_alternative<Softmax>(op)) return false;
+  if (std::holds_alternative<Input>(op) || std::holds_alternative<Constant>(op) ||
+      std::holds_alternative<Softmax>(op) || std::holds_alternative<Elementwise>(op) ||
+      std::holds_alternative<Embedding>(op) || std::holds_alternative<TopK>(op) ||
+      std::holds_alternative<Other>(op)) {
+    return false;
+  }
   if (const auto* activation = std::get_if<Activation>(&op)) {
     return activation->kind != Activation::Kind::sigmoid;
   }

@@ -51,10 +51,12 @@ bool is_any_of(const Operator& op) {
 
 Arity arity_of(const Operator& op) {
   constexpr std::size_t any = std::numeric_limits<std::size_t>::max();
-  if (is_any_of<Input, Zeros>(op)) return {0, 0};
+  if (is_any_of<Input, Zeros, Constant>(op)) return {0, 0};
   if (is_any_of<MatMul>(op)) return {2, 2};
   if (is_any_of<Add, Multiply>(op)) return {2, any};
-  if (is_any_of<Concat>(op)) return {1, any};
+  if (is_any_of<Concat, Elementwise, Outputs>(op)) return {1, any};
+  if (is_any_of<Other>(op)) return {0, any};
+  if (is_any_of<Embedding>(op)) return {1, 2};
   return {1, 1};
 }
 
@@ -104,6 +106,15 @@ class Inference {
             [this](const LayerNormalization&) {
               return weights({2, input().back()}, false);
             },
+            [](const Constant& op) { return op.learned ? elements(op.shape) : 0; },
+            [this](const Embedding& op) {
+              return inputs_.size() == 2 ? 0 : weights({op.entries, op.features}, false);
+            },
+            [this](const TransposedConvolution& op) {
+              return weights({op.out_channels, input()[1] / op.groups, op.kernel_h, op.kernel_w}, op.bias);
+            },
+            [this](const RmsNormalization&) { return input().back(); },
+            [](const Other& op) { return op.parameters; },
             [](const auto&) { return std::int64_t{0}; }},
         op_);
   }
@@ -115,6 +126,10 @@ class Inference {
                    },
                    [&](const Linear&) { return multiply_accumulates(output, {input().back()}); },
                    [&](const MatMul&) { return multiply_accumulates(output, {input().back()}); },
+                   [&](const TransposedConvolution& op) {
+                     return multiply_accumulates(input(), {op.out_channels / op.groups, op.kernel_h, op.kernel_w});
+                   },
+                   [](const Other& op) { return op.macs; },
                    [](const auto&) { return std::int64_t{0}; }},
         op_);
   }
@@ -314,6 +329,172 @@ class Inference {
 
   Shape infer(const Identity&) const { return input(); }
 
+  Shape infer(const Constant& op) const { return constant(op.shape); }
+
+  Shape infer(const Embedding& op) const {
+    require_range("entries", op.entries, 1, max_count);
+    require_range("features", op.features, 1, max_count);
+    if (inputs_.size() == 2 && input(1) != Shape{op.entries, op.features}) {
+      fail(fmt::format("the table {} does not have {} entries of {} features", to_string(input(1)), op.entries,
+                       op.features));
+    }
+    Shape result = input();
+    result.push_back(op.features);
+    return result;
+  }
+
+  Shape infer(const TransposedConvolution& op) const {
+    require_image();
+    require_range("out_channels", op.out_channels, 1, max_count);
+    require_range("groups", op.groups, 1, max_count);
+    if (input()[1] % op.groups != 0 || op.out_channels % op.groups != 0) {
+      fail(fmt::format("{} groups do not divide the {} channels of input {} and {} output channels",
+                       op.groups, input()[1], to_string(input()), op.out_channels));
+    }
+    const auto side = [&](std::string_view axis, std::int64_t extent, std::int64_t kernel, std::int64_t stride,
+                          std::int64_t padding, std::int64_t dilation, std::int64_t output_padding) {
+      require_range(fmt::format("kernel_{}", axis), kernel, 1, max_window);
+      require_range(fmt::format("stride_{}", axis), stride, 1, max_window);
+      require_range(fmt::format("padding_{}", axis), padding, 0, max_window);
+      require_range(fmt::format("dilation_{}", axis), dilation, 1, max_window);
+      require_range(fmt::format("output_padding_{}", axis), output_padding, 0, max_window);
+      if (extent > max_count / stride) fail(fmt::format("the output of input {} is too large", to_string(input())));
+      const std::int64_t result =
+          (extent - 1) * stride - 2 * padding + dilation * (kernel - 1) + output_padding + 1;
+      if (result < 1) fail(fmt::format("nothing of input {} remains", to_string(input())));
+      return result;
+    };
+    return {input()[0], op.out_channels,
+            side("h", input()[2], op.kernel_h, op.stride_h, op.padding_h, op.dilation_h, op.output_padding_h),
+            side("w", input()[3], op.kernel_w, op.stride_w, op.padding_w, op.dilation_w, op.output_padding_w)};
+  }
+
+  Shape infer(const WindowPool& op) const {
+    require_image();
+    const auto side = [&](std::string_view axis, std::int64_t extent, std::int64_t kernel, std::int64_t stride,
+                          std::int64_t before, std::int64_t after, std::int64_t dilation) {
+      require_range(fmt::format("kernel_{}", axis), kernel, 1, max_window);
+      require_range(fmt::format("stride_{}", axis), stride, 1, max_window);
+      require_range(fmt::format("dilation_{}", axis), dilation, 1, max_window);
+      const std::int64_t window = dilation * (kernel - 1) + 1;
+      require_range("padding", before, 0, std::min(window - 1, max_window));
+      // What is rounded up at the end may need a window more.
+      require_range("padding", after, 0, std::min(window - 1 + stride - 1, max_window));
+      const std::int64_t rest = extent + before + after - window;
+      if (rest < 0) fail(fmt::format("the window does not fit input {}", to_string(input())));
+      return rest / stride + 1;
+    };
+    return {input()[0], input()[1],
+            side("h", input()[2], op.kernel_h, op.stride_h, op.padding_top, op.padding_bottom, op.dilation_h),
+            side("w", input()[3], op.kernel_w, op.stride_w, op.padding_left, op.padding_right, op.dilation_w)};
+  }
+
+  Shape infer(const Elementwise& op) const {
+    if (op.function.empty()) fail("needs a function");
+    return broadcast_inputs();
+  }
+
+  Shape infer(const Reduce& op) const {
+    Shape result = input();
+    for (std::size_t i = 0; i < op.axes.size(); ++i) {
+      if (i > 0 && op.axes[i] <= op.axes[i - 1]) fail("axes must increase");
+      require_range("axis", op.axes[i], 0, static_cast<std::int64_t>(result.size()) - 1);
+      result[static_cast<std::size_t>(op.axes[i])] = op.keep_dimensions ? 1 : 0;
+    }
+    result.erase(std::remove(result.begin(), result.end(), 0), result.end());
+    if (result.empty()) result = {1};
+    return result;
+  }
+
+  Shape infer(const RmsNormalization&) const { return input(); }
+
+  Shape infer(const Reshape& op) const {
+    if (product(constant(op.shape)) != product(input())) {
+      fail(fmt::format("{} and input {} do not have the same number of elements", to_string(op.shape),
+                       to_string(input())));
+    }
+    return op.shape;
+  }
+
+  void require_entries(std::string_view attribute, std::size_t count) const {
+    if (count != input().size()) {
+      fail(fmt::format("{} has {} entries for input {}", attribute, count, to_string(input())));
+    }
+  }
+
+  Shape infer(const Transpose& op) const {
+    require_entries("permutation", op.permutation.size());
+    Shape result;
+    std::vector<bool> seen(input().size(), false);
+    for (const std::int64_t axis : op.permutation) {
+      require_range("axis", axis, 0, static_cast<std::int64_t>(input().size()) - 1);
+      const auto i = static_cast<std::size_t>(axis);
+      if (seen[i]) fail(fmt::format("axis {} occurs twice in the permutation", axis));
+      seen[i] = true;
+      result.push_back(input()[i]);
+    }
+    return result;
+  }
+
+  Shape infer(const Slice& op) const {
+    require_entries("starts", op.starts.size());
+    require_entries("extents", op.extents.size());
+    require_entries("steps", op.steps.size());
+    for (std::size_t i = 0; i < op.extents.size(); ++i) {
+      const std::int64_t extent = input()[i];
+      require_range("start", op.starts[i], 0, extent - 1);
+      require_range("extent", op.extents[i], 1, extent);
+      if (op.steps[i] == 0) fail("a step is 0");
+      require_range("step", op.steps[i], -max_count, max_count);
+      const std::int64_t room = op.steps[i] > 0 ? extent - 1 - op.starts[i] : op.starts[i];
+      if (op.extents[i] > 1 && room / (op.extents[i] - 1) < std::abs(op.steps[i])) {
+        fail(fmt::format("leaves input {} along dimension {}", to_string(input()), i));
+      }
+    }
+    return op.extents;
+  }
+
+  Shape infer(const Pad& op) const {
+    require_entries("before", op.before.size());
+    require_entries("after", op.after.size());
+    Shape result = input();
+    for (std::size_t i = 0; i < result.size(); ++i) {
+      require_range("before", op.before[i], 0, max_window);
+      require_range("after", op.after[i], 0, max_window);
+      result[i] += op.before[i] + op.after[i];
+    }
+    return result;
+  }
+
+  Shape infer(const Resize& op) const {
+    require_entries("shape", op.shape.size());
+    return constant(op.shape);
+  }
+
+  Shape infer(const Expand& op) const {
+    const std::optional<Shape> both = broadcast(constant(op.shape), input());
+    if (!both || *both != op.shape) {
+      fail(fmt::format("input {} does not expand to {}", to_string(input()), to_string(op.shape)));
+    }
+    return op.shape;
+  }
+
+  Shape infer(const TopK& op) const {
+    require_range("k", op.k, 1, input().back());
+    Shape result = input();
+    result.back() = op.k;
+    return result;
+  }
+
+  Shape infer(const Other& op) const {
+    if (op.type.empty()) fail("needs a type");
+    if (op.macs < 0 || op.macs > max_count) fail("macs are out of range");
+    if (op.parameters < 0 || op.parameters > max_count) fail("parameters are out of range");
+    return constant(op.shape);
+  }
+
+  Shape infer(const Outputs&) const { return input(); }
+
   /// Elements of a weight tensor, and of a bias as long as its first dimension.
   std::int64_t weights(std::initializer_list<std::int64_t> extents, bool bias) const {
     const std::optional<std::int64_t> count = product(extents);
@@ -375,6 +556,75 @@ class AttributeHasher {
   void operator()(const Softmax& op) const {
     const auto& [axis] = op;
     hash(axis);
+  }
+  void operator()(const Constant& op) const {
+    const auto& [shape, learned] = op;
+    hash_shape(shape);
+    hash(learned);
+  }
+  void operator()(const Embedding& op) const {
+    const auto& [entries, features] = op;
+    hash(entries, features);
+  }
+  void operator()(const TransposedConvolution& op) const {
+    const auto& [out_channels, kernel_h, kernel_w, stride_h, stride_w, padding_h, padding_w, dilation_h,
+                 dilation_w, output_padding_h, output_padding_w, groups, bias] = op;
+    hash(out_channels, kernel_h, kernel_w, stride_h, stride_w, padding_h, padding_w, dilation_h, dilation_w,
+         output_padding_h, output_padding_w, groups, bias);
+  }
+  void operator()(const WindowPool& op) const {
+    const auto& [kind, kernel_h, kernel_w, stride_h, stride_w, top, left, bottom, right, dilation_h, dilation_w,
+                 count_include_pad] = op;
+    hash(kind, kernel_h, kernel_w, stride_h, stride_w, top, left, bottom, right, dilation_h, dilation_w,
+         count_include_pad);
+  }
+  void operator()(const Elementwise& op) const {
+    const auto& [function] = op;
+    hasher_.add(std::string_view(function));
+  }
+  void operator()(const Reduce& op) const {
+    const auto& [function, axes, keep_dimensions] = op;
+    hasher_.add(std::string_view(function));
+    hash_shape(axes);
+    hash(keep_dimensions);
+  }
+  void operator()(const Reshape& op) const {
+    const auto& [shape] = op;
+    hash_shape(shape);
+  }
+  void operator()(const Transpose& op) const {
+    const auto& [permutation] = op;
+    hash_shape(permutation);
+  }
+  void operator()(const Slice& op) const {
+    const auto& [starts, extents, steps] = op;
+    hash_shape(starts);
+    hash_shape(extents);
+    hash_shape(steps);
+  }
+  void operator()(const Pad& op) const {
+    const auto& [before, after] = op;
+    hash_shape(before);
+    hash_shape(after);
+  }
+  void operator()(const Resize& op) const {
+    const auto& [shape, mode] = op;
+    hash_shape(shape);
+    hasher_.add(std::string_view(mode));
+  }
+  void operator()(const Expand& op) const {
+    const auto& [shape] = op;
+    hash_shape(shape);
+  }
+  void operator()(const TopK& op) const {
+    const auto& [k, indices] = op;
+    hash(k, indices);
+  }
+  void operator()(const Other& op) const {
+    const auto& [type, shape, macs, parameters] = op;
+    hasher_.add(std::string_view(type));
+    hash_shape(shape);
+    hash(macs, parameters);
   }
   template <class Plain>
   void operator()(const Plain&) const {
@@ -438,8 +688,46 @@ std::string_view name_of(const Operator& op) {
           [](const BatchNormalization&) -> Name { return "batch_normalization"; },
           [](const LayerNormalization&) -> Name { return "layer_normalization"; },
           [](const Softmax&) -> Name { return "softmax"; }, [](const Flatten&) -> Name { return "flatten"; },
-          [](const Identity&) -> Name { return "identity"; }},
+          [](const Identity&) -> Name { return "identity"; },
+          [](const Constant&) -> Name { return "constant"; },
+          [](const Embedding&) -> Name { return "embedding"; },
+          [](const TransposedConvolution&) -> Name { return "transposed_convolution"; },
+          [](const WindowPool&) -> Name { return "window_pool"; },
+          [](const Elementwise&) -> Name { return "elementwise"; },
+          [](const Reduce&) -> Name { return "reduce"; },
+          [](const RmsNormalization&) -> Name { return "rms_normalization"; },
+          [](const Reshape&) -> Name { return "reshape"; },
+          [](const Transpose&) -> Name { return "transpose"; }, [](const Slice&) -> Name { return "slice"; },
+          [](const Pad&) -> Name { return "pad"; }, [](const Resize&) -> Name { return "resize"; },
+          [](const Expand&) -> Name { return "expand"; }, [](const TopK&) -> Name { return "top_k"; },
+          [](const Other&) -> Name { return "other"; }, [](const Outputs&) -> Name { return "outputs"; }},
       op);
+}
+
+std::string_view name_of(Activation::Kind kind) {
+  switch (kind) {
+    case Activation::Kind::relu:
+      return "relu";
+    case Activation::Kind::relu6:
+      return "relu6";
+    case Activation::Kind::sigmoid:
+      return "sigmoid";
+    case Activation::Kind::tanh:
+      return "tanh";
+    case Activation::Kind::hard_swish:
+      return "hard_swish";
+    case Activation::Kind::silu:
+      return "silu";
+    case Activation::Kind::gelu:
+      return "gelu";
+  }
+  return "?";
+}
+
+std::int64_t elements(const Shape& shape) {
+  std::int64_t result = 1;
+  for (const std::int64_t extent : shape) result *= extent;
+  return result;
 }
 
 void hash(Hasher& hasher, const Operator& op) {
@@ -530,6 +818,27 @@ std::int64_t Network::parameters() const {
 
 std::int64_t Network::macs() const {
   return total(nodes_.size(), "multiply-accumulates", [this](NodeId id) { return macs(id); });
+}
+
+std::int64_t Network::peak_activations() const {
+  if (nodes_.empty()) return 0;
+  std::vector<NodeId> last_user(nodes_.size());
+  for (NodeId id = 0; id < nodes_.size(); ++id) {
+    last_user[id] = id;
+    for (const NodeId input : nodes_[id].inputs) last_user[input] = id;
+  }
+  last_user[output()] = nodes_.size();
+
+  std::vector<std::int64_t> freed_after(nodes_.size() + 1, 0);
+  std::int64_t alive = 0, peak = 0;
+  for (NodeId id = 0; id < nodes_.size(); ++id) {
+    const std::int64_t size = std::holds_alternative<Constant>(nodes_[id].op) ? 0 : elements(nodes_[id].shape);
+    alive += size;
+    peak = std::max(peak, alive);
+    freed_after[last_user[id]] += size;
+    alive -= freed_after[id];
+  }
+  return peak;
 }
 
 Fingerprint Network::fingerprint() const {

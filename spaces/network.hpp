@@ -139,12 +139,140 @@ struct Identity {
   bool operator==(const Identity&) const = default;
 };
 
+// What networks from elsewhere need besides. Lists of axes and extents have an entry for every dimension of
+// the input unless said otherwise.
+
+/// A tensor that belongs to the network: `learned` ones are parameters (position embeddings, layer scales), the
+/// others are fixed (masks, factors).
+struct Constant {
+  Shape shape;
+  bool learned = true;
+  bool operator==(const Constant&) const = default;
+};
+
+/// Rows of a learned (entries, features) table: indices (N, …) → (N, …, features). The table is the node's own, or where
+/// it is shared its second input, a Constant.
+struct Embedding {
+  std::int64_t entries = 1, features = 1;
+  bool operator==(const Embedding&) const = default;
+};
+
+/// The transpose of a convolution. Output side = (H − 1)·stride − 2·padding + dilation·(kernel − 1) +
+/// output_padding + 1 (Dumoulin and Visin, 2016, relationship 14, with dilation).
+struct TransposedConvolution {
+  std::int64_t out_channels = 1;
+  std::int64_t kernel_h = 1, kernel_w = 1;
+  std::int64_t stride_h = 1, stride_w = 1;
+  std::int64_t padding_h = 0, padding_w = 0;
+  std::int64_t dilation_h = 1, dilation_w = 1;
+  std::int64_t output_padding_h = 0, output_padding_w = 0;
+  std::int64_t groups = 1;
+  bool bias = false;
+  bool operator==(const TransposedConvolution&) const = default;
+};
+
+/// A Pool whose window and padding need not be square, symmetric or small. Padding is below the dilated kernel.
+struct WindowPool {
+  Pool::Kind kind = Pool::Kind::max;
+  std::int64_t kernel_h = 1, kernel_w = 1;
+  std::int64_t stride_h = 1, stride_w = 1;
+  std::int64_t padding_top = 0, padding_left = 0, padding_bottom = 0, padding_right = 0;
+  std::int64_t dilation_h = 1, dilation_w = 1;
+  bool count_include_pad = false;  ///< average only: whether padding counts in the divisor
+  bool operator==(const WindowPool&) const = default;
+};
+
+/// Any function of one or more inputs, element by element, with NumPy broadcasting. `function` is the snake_case name of
+/// ONNX's operator: "subtract" is "sub", "square root" is "sqrt".
+struct Elementwise {
+  std::string function;
+  bool operator==(const Elementwise&) const = default;
+};
+
+/// Combines the elements along `axes` (increasing, from 0): "mean", "sum", "max", "min", "prod", "l2", ….
+struct Reduce {
+  std::string function = "mean";
+  std::vector<std::int64_t> axes;
+  bool keep_dimensions = true;
+  bool operator==(const Reduce&) const = default;
+};
+
+/// x / √(mean of x² + ε) over the last dimension, with learned scale (F parameters); Zhang and Sennrich, "Root mean square
+/// layer normalization", NeurIPS 2019, eq. 4.
+struct RmsNormalization {
+  bool operator==(const RmsNormalization&) const = default;
+};
+
+/// The same elements in another shape.
+struct Reshape {
+  Shape shape;
+  bool operator==(const Reshape&) const = default;
+};
+
+/// Output dimension i is input dimension permutation[i].
+struct Transpose {
+  std::vector<std::int64_t> permutation;
+  bool operator==(const Transpose&) const = default;
+};
+
+/// The elements starts + i·steps, i < extents, along every dimension; steps may be negative.
+struct Slice {
+  std::vector<std::int64_t> starts;
+  Shape extents;
+  std::vector<std::int64_t> steps;
+  bool operator==(const Slice&) const = default;
+};
+
+/// Elements put before and after each dimension.
+struct Pad {
+  std::vector<std::int64_t> before, after;
+  bool operator==(const Pad&) const = default;
+};
+
+/// Resampling to a shape of the same rank; `mode` is "nearest", "linear" or "cubic".
+struct Resize {
+  Shape shape;
+  std::string mode = "nearest";
+  bool operator==(const Resize&) const = default;
+};
+
+/// Repeats along dimensions of extent 1 until the shape is reached, aligned at the last dimension.
+struct Expand {
+  Shape shape;
+  bool operator==(const Expand&) const = default;
+};
+
+/// The k largest elements along the last dimension, or where they are.
+struct TopK {
+  std::int64_t k = 1;
+  bool indices = false;
+  bool operator==(const TopK&) const = default;
+};
+
+/// An operator known by its name, its output and what it counts only; any number of inputs.
+struct Other {
+  std::string type;
+  Shape shape;
+  std::int64_t macs = 0;
+  std::int64_t parameters = 0;
+  bool operator==(const Other&) const = default;
+};
+
+/// Several results of one network, in order. Its own value is the first.
+struct Outputs {
+  bool operator==(const Outputs&) const = default;
+};
+
 using Operator =
     std::variant<Input, Zeros, Convolution, Linear, MatMul, Pool, GlobalPool, Add, Multiply, Concat,
-                 Activation, BatchNormalization, LayerNormalization, Softmax, Flatten, Identity>;
+                 Activation, BatchNormalization, LayerNormalization, Softmax, Flatten, Identity, Constant,
+                 Embedding, TransposedConvolution, WindowPool, Elementwise, Reduce, RmsNormalization, Reshape,
+                 Transpose, Slice, Pad, Resize, Expand, TopK, Other, Outputs>;
 
 /// The operator's snake_case name: "convolution", "batch_normalization", ….
 std::string_view name_of(const Operator& op);
+/// "relu", "hard_swish", ….
+std::string_view name_of(Activation::Kind kind);
 
 /// Adds the operator's name and attributes.
 void hash(Hasher& hasher, const Operator& op);
@@ -158,6 +286,9 @@ struct Node {
   Shape shape;                 ///< of the output, inferred
   bool operator==(const Node&) const = default;
 };
+
+/// The product of the extents.
+std::int64_t elements(const Shape& shape);
 
 /// Safe to read from several threads at once; adding needs exclusive access.
 class Network {
@@ -186,11 +317,12 @@ class Network {
   /// order are kept. Zeros are not folded: what they feed still counts as contributing.
   Network pruned() const;
 
-  /// Trainable parameters of a node: weights and biases, normalisation scale and shift.
+  /// Trainable parameters of a node: weights and biases, normalisation scale and shift, learned constants.
   std::int64_t parameters(NodeId id) const;
   /// Multiply-accumulate operations of a node for the whole batch; padding counts, biases do not:
   /// convolution N·out_channels·H_out·W_out·(C_in / groups)·kernel_h·kernel_w; linear N·…·F·out_features;
-  /// matmul batch·M·K·N; 0 for the rest.
+  /// matmul batch·M·K·N; transposed convolution N·C_in·H·W·(out_channels / groups)·kernel_h·kernel_w; what `Other`
+  /// says; 0 for the rest.
   std::int64_t macs(NodeId id) const;
   /// Of all nodes, whether they contribute to the output or not (see `pruned`). \throws NetworkError above
   /// 2^53.
@@ -198,6 +330,10 @@ class Network {
   /// Of all nodes, whether they contribute to the output or not (see `pruned`). \throws NetworkError above
   /// 2^53.
   std::int64_t macs() const;
+
+  /// The most elements that are alive at once when the nodes run in their order: a node's output lives until its last user
+  /// has run, the result to the end. Constants are parameters, not activations, and do not count.
+  std::int64_t peak_activations() const;
 
   /// Of structure and attributes, not of names: equal for networks that compute the same nodes in the same
   /// order.

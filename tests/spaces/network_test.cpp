@@ -109,7 +109,23 @@ TEST(OperatorName, IsSnakeCase) {
                                                                {LayerNormalization{}, "layer_normalization"},
                                                                {Softmax{}, "softmax"},
                                                                {Flatten{}, "flatten"},
-                                                               {Identity{}, "identity"}};
+                                                               {Identity{}, "identity"},
+                                                               {Constant{}, "constant"},
+                                                               {Embedding{}, "embedding"},
+                                                               {TransposedConvolution{}, "transposed_convolution"},
+                                                               {WindowPool{}, "window_pool"},
+                                                               {Elementwise{}, "elementwise"},
+                                                               {Reduce{}, "reduce"},
+                                                               {RmsNormalization{}, "rms_normalization"},
+                                                               {Reshape{}, "reshape"},
+                                                               {Transpose{}, "transpose"},
+                                                               {Slice{}, "slice"},
+                                                               {Pad{}, "pad"},
+                                                               {Resize{}, "resize"},
+                                                               {Expand{}, "expand"},
+                                                               {TopK{}, "top_k"},
+                                                               {Other{}, "other"},
+                                                               {Outputs{}, "outputs"}};
   EXPECT_EQ(names.size(), std::variant_size_v<Operator>);
   for (const auto& [op, name] : names) EXPECT_EQ(name_of(op), name);
 }
@@ -724,6 +740,74 @@ TEST(RandomGraphs, FingerprintIgnoresNamesOnly) {
   EXPECT_GT(fingerprints.size(), 480u);
 }
 
+// --- Operators of networks from elsewhere ---
+
+TEST(OtherOperators, ConstantsAndEmbeddings) {
+  EXPECT_EQ(outcome_of(Constant{{8, 4}}, {}), (Outcome{{8, 4}, 32, 0}));
+  EXPECT_EQ(outcome_of(Constant{{8, 4}, false}, {}), (Outcome{{8, 4}, 0, 0}));
+  EXPECT_EQ(outcome_of(Embedding{100, 16}, {{2, 7}}), (Outcome{{2, 7, 16}, 1600, 0}));
+  EXPECT_EQ(outcome_of(Embedding{100, 16}, {{2, 7}, {100, 16}}), (Outcome{{2, 7, 16}, 0, 0}));
+  EXPECT_EQ(refusal(Embedding{100, 16}, {{2, 7}, {16, 100}}),
+            "the table (16, 100) does not have 100 entries of 16 features");
+}
+
+// (5 − 1)·2 − 2·1 + 3 + 1 = 10 rows; 4·5·5 inputs meet 6/2·3·3 weights each.
+TEST(OtherOperators, TransposedConvolution) {
+  const TransposedConvolution op{.out_channels = 6, .kernel_h = 3, .kernel_w = 3, .stride_h = 2, .stride_w = 2,
+                                 .padding_h = 1, .padding_w = 1, .output_padding_h = 1, .output_padding_w = 1,
+                                 .groups = 2, .bias = true};
+  EXPECT_EQ(outcome_of(op, {{1, 4, 5, 5}}), (Outcome{{1, 6, 10, 10}, 6 * 2 * 9 + 6, 100 * 27}));
+  TransposedConvolution cut = op;
+  cut.padding_h = 6;
+  EXPECT_EQ(refusal(cut, {{1, 4, 5, 5}}), "nothing of input (1, 4, 5, 5) remains");
+}
+
+TEST(OtherOperators, WindowPool) {
+  WindowPool op{.kernel_h = 3, .kernel_w = 2, .stride_h = 2, .stride_w = 1, .padding_bottom = 1, .dilation_w = 2};
+  EXPECT_EQ(outcome_of(op, {{1, 4, 8, 8}}), (Outcome{{1, 4, 4, 6}, 0, 0}));
+  op.padding_top = 3;
+  EXPECT_EQ(refusal(op, {{1, 4, 8, 8}}), "padding is 3, must be in [0, 2] for input (1, 4, 8, 8)");
+}
+
+TEST(OtherOperators, ReduceKeepsOrDropsDimensions) {
+  EXPECT_EQ(outcome_of(Reduce{"mean", {1, 3}}, {{2, 3, 4, 5}}), (Outcome{{2, 1, 4, 1}, 0, 0}));
+  EXPECT_EQ(outcome_of(Reduce{"max", {1, 3}, false}, {{2, 3, 4, 5}}), (Outcome{{2, 4}, 0, 0}));
+  EXPECT_EQ(outcome_of(Reduce{"sum", {0}, false}, {{7}}), (Outcome{{1}, 0, 0}));
+  EXPECT_EQ(refusal(Reduce{"sum", {1, 0}}, {{7, 2}}), "axes must increase");
+}
+
+TEST(OtherOperators, MoveData) {
+  EXPECT_EQ(outcome_of(Reshape{{2, 12}}, {{2, 3, 4}}), (Outcome{{2, 12}, 0, 0}));
+  EXPECT_EQ(refusal(Reshape{{2, 11}}, {{2, 3, 4}}), "(2, 11) and input (2, 3, 4) do not have the same number of elements");
+  EXPECT_EQ(outcome_of(Transpose{{2, 0, 1}}, {{2, 3, 4}}), (Outcome{{4, 2, 3}, 0, 0}));
+  EXPECT_EQ(refusal(Transpose{{0, 0, 1}}, {{2, 3, 4}}), "axis 0 occurs twice in the permutation");
+  EXPECT_EQ(outcome_of(Slice{{1, 9}, {1, 4}, {1, -3}}, {{2, 10}}), (Outcome{{1, 4}, 0, 0}));
+  EXPECT_EQ(refusal(Slice{{1, 8}, {1, 4}, {1, -3}}, {{2, 10}}), "leaves input (2, 10) along dimension 1");
+  EXPECT_EQ(outcome_of(Pad{{0, 1}, {0, 2}}, {{2, 10}}), (Outcome{{2, 13}, 0, 0}));
+  EXPECT_EQ(outcome_of(Resize{{1, 3, 8, 8}}, {{1, 3, 4, 4}}), (Outcome{{1, 3, 8, 8}, 0, 0}));
+  EXPECT_EQ(outcome_of(Expand{{5, 2, 4}}, {{2, 1}}), (Outcome{{5, 2, 4}, 0, 0}));
+  EXPECT_EQ(refusal(Expand{{5, 1, 4}}, {{2, 1}}), "input (2, 1) does not expand to (5, 1, 4)");
+  EXPECT_EQ(outcome_of(TopK{3, true}, {{2, 10}}), (Outcome{{2, 3}, 0, 0}));
+  EXPECT_EQ(outcome_of(Outputs{}, {{2, 10}, {3, 4, 5}}), (Outcome{{2, 10}, 0, 0}));
+}
+
+TEST(OtherOperators, CountWhatTheySay) {
+  EXPECT_EQ(outcome_of(Other{"lstm", {3, 4}, 1000, 77}, {{2, 10}}), (Outcome{{3, 4}, 77, 1000}));
+  EXPECT_EQ(outcome_of(Elementwise{"where"}, {{4}, {2, 1}, {3, 1, 1}}), (Outcome{{3, 2, 4}, 0, 0}));
+  EXPECT_EQ(outcome_of(RmsNormalization{}, {{2, 10}}), (Outcome{{2, 10}, 10, 0}));
+}
+
+TEST(NetworkMemory, PeakActivationsLiveUntilTheirLastUse) {
+  Network network;
+  const NodeId x = network.add("x", Input{{1, 10}});
+  const NodeId wide = network.add("wide", Linear{100}, {x});
+  const NodeId table = network.add("table", Constant{{1, 1000}});
+  const NodeId narrow = network.add("narrow", Linear{5}, {wide});
+  network.add("sum", Reduce{"sum", {1}}, {table});
+  network.add("end", Concat{}, {narrow, x});
+  EXPECT_EQ(network.peak_activations(), 10 + 100 + 5);  // constants are no activations
+}
+
 // --- Fingerprints ---
 
 TEST(NetworkFingerprint, ChangesWithEveryAttribute) {
@@ -761,6 +845,39 @@ TEST(NetworkFingerprint, ChangesWithEveryAttribute) {
       Softmax{.axis = 1},
       Flatten{},
       Identity{},
+      Embedding{},
+      Embedding{2, 1},
+      Embedding{1, 2},
+      TransposedConvolution{},
+      TransposedConvolution{.output_padding_h = 1},
+      WindowPool{},
+      WindowPool{.kernel_w = 2},
+      WindowPool{.kernel_w = 2, .padding_right = 1},
+      Elementwise{"sqrt"},
+      Elementwise{"neg"},
+      Reduce{"mean", {2, 3}},
+      Reduce{"mean", {2, 3}, false},
+      Reduce{"max", {2, 3}},
+      Reduce{"max", {3}},
+      RmsNormalization{},
+      Reshape{{4, 81}},
+      Reshape{{81, 4}},
+      Transpose{{0, 1, 3, 2}},
+      Transpose{{0, 2, 1, 3}},
+      Slice{{0, 0, 0, 0}, {1, 2, 9, 9}, {1, 1, 1, 1}},
+      Slice{{0, 1, 0, 0}, {1, 2, 9, 9}, {1, 1, 1, 1}},
+      Slice{{0, 0, 0, 0}, {1, 2, 9, 9}, {1, 2, 1, 1}},
+      Pad{{0, 0, 1, 0}, {0, 0, 0, 0}},
+      Pad{{0, 0, 0, 0}, {0, 0, 1, 0}},
+      Resize{{1, 4, 18, 18}},
+      Resize{{1, 4, 18, 18}, "linear"},
+      Expand{{2, 4, 9, 9}},
+      TopK{2},
+      TopK{2, true},
+      Other{"lstm", {1}, 1, 2},
+      Other{"lstm", {1}, 2, 2},
+      Other{"gru", {1}, 1, 2},
+      Outputs{},
   };
   std::set<Fingerprint> fingerprints;
   for (const Operator& op : variants) {
