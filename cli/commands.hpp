@@ -31,6 +31,9 @@ void add_maintenance(CLI::App& app, Context& context);  // experiments, doctor, 
 void add_worker(CLI::App& app, Context& context);    // worker, hidden: what duet itself starts
 void add_shell(CLI::App& app);                           // completion, man
 
+/// The subcommands that people are told of.
+std::vector<const CLI::App*> visible_commands(const CLI::App& app);
+
 /// What can follow `words` on duet's command line, of which the last is unfinished, for the scripts of `completion`: a
 /// line "words" or "files" (file names can stand here too), then "WORD<tab>SENTENCE" lines.
 std::string completions(const CLI::App& app, Context& context, const std::vector<std::string>& words);

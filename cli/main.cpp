@@ -19,9 +19,7 @@ using namespace duet::cli;
 int report(const CLI::ParseError& error, const CLI::App& app, const std::vector<std::string>& arguments) {
   if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(error);  // --help, --version
   std::vector<std::string> names;
-  for (const CLI::App* command : app.get_subcommands(nullptr)) {
-    if (!command->get_group().empty()) names.push_back(command->get_name());
-  }
+  for (const CLI::App* command : visible_commands(app)) names.push_back(command->get_name());
   std::string message = error.what();
   if (!arguments.empty() && arguments[0][0] != '-' &&
       std::find(names.begin(), names.end(), arguments[0]) == names.end()) {

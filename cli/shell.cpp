@@ -189,7 +189,7 @@ Completion complete(const CLI::App& app, const Registry& registry, const std::ve
       }
     }
   } else if (command == &app) {
-    for (const CLI::App* other : app.get_subcommands(nullptr)) {
+    for (const CLI::App* other : visible_commands(app)) {
       completion.words.emplace_back(other->get_name(), first_line(other->get_description()));
     }
   } else if (const auto expected = positionals(*command); arguments.size() < expected.size()) {
@@ -275,7 +275,7 @@ std::string man_page(const CLI::App& command, const CLI::App& app) {
   page += ".SH DESCRIPTION\n" + roff(first_line(description)) + ".\n";
   if (&command == &app) {
     page += ".SH COMMANDS\n";
-    for (const CLI::App* other : app.get_subcommands(nullptr)) {
+    for (const CLI::App* other : visible_commands(app)) {
       page += fmt::format(".TP\n\\fB{}\\fR\n{}; see \\fB{}\\fR(1)\n", roff(other->get_name()), roff(first_line(other->get_description())),
                           roff(page_name(*other, app)));
     }
@@ -300,6 +300,12 @@ void write_text(const std::filesystem::path& file, const std::string& text) {
 }
 
 }  // namespace
+
+std::vector<const CLI::App*> visible_commands(const CLI::App& app) {
+  std::vector<const CLI::App*> commands = app.get_subcommands(nullptr);
+  std::erase_if(commands, [](const CLI::App* command) { return command->get_group().empty(); });
+  return commands;
+}
 
 std::string completions(const CLI::App& app, Context& context, const std::vector<std::string>& words) {
   for (std::size_t i = 0; i + 2 < words.size(); ++i) {
@@ -340,7 +346,7 @@ void add_shell(CLI::App& app) {
     command->callback([name, folder, &app] {
       if (!folder->empty()) {
         write_text(std::filesystem::path(*folder) / "duet.1", man_page(app, app));
-        for (const CLI::App* other : app.get_subcommands(nullptr)) {
+        for (const CLI::App* other : visible_commands(app)) {
           write_text(std::filesystem::path(*folder) / (page_name(*other, app) + ".1"), man_page(*other, app));
         }
         return;
@@ -348,7 +354,7 @@ void add_shell(CLI::App& app) {
       const CLI::App* other = name->empty() ? &app : find_command(app, *name);
       if (other == nullptr) {
         std::vector<std::string> names;
-        for (const CLI::App* known : app.get_subcommands(nullptr)) names.push_back(known->get_name());
+        for (const CLI::App* known : visible_commands(app)) names.push_back(known->get_name());
         throw ConfigError(fmt::format("there is no command '{}'{}", *name, hint(*name, names)));
       }
       fmt::print("{}", man_page(*other, app));

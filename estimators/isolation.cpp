@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <new>
-#include <nlohmann/json.hpp>
 #include <poll.h>
 #include <stdexcept>
 #include <sys/resource.h>
@@ -20,6 +19,7 @@
 
 #include "core/errors.hpp"
 #include "core/units.hpp"
+#include "estimators/command_reply.hpp"
 
 namespace duet {
 namespace {
@@ -36,7 +36,6 @@ constexpr double start_limit_s = 60;
 constexpr double farewell_limit_s = 1;
 constexpr std::size_t message_limit = std::size_t{64} << 20;
 constexpr std::size_t error_limit = 2000;   ///< bytes of standard error that are kept
-constexpr std::size_t excerpt_length = 500;  ///< and shown
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr bool can_limit_memory = false;  // the sanitizers' shadow memory counts as the worker's
@@ -158,30 +157,6 @@ class Unpacker {
 
 // --- Sentences
 
-/// ": <the end of standard error, on one line>", or nothing if it is empty.
-std::string last_words(std::string_view error) {
-  using Json = nlohmann::json;
-  const std::string quoted = Json(std::string(error)).dump(-1, ' ', false, Json::error_handler_t::replace);
-  const std::string valid = Json::parse(quoted).get<std::string>();
-  std::string line;
-  for (const char c : valid) {
-    const bool blank = static_cast<unsigned char>(c) <= ' ' || c == '\x7f';
-    if (!blank) {
-      line += c;
-    } else if (!line.empty() && line.back() != ' ') {
-      line += ' ';
-    }
-  }
-  if (!line.empty() && line.back() == ' ') line.pop_back();
-  if (line.size() > excerpt_length) {
-    constexpr std::string_view ellipsis = "…";
-    std::size_t begin = line.size() - (excerpt_length - ellipsis.size());
-    while (begin < line.size() && (static_cast<unsigned char>(line[begin]) & 0xC0) == 0x80) ++begin;
-    line.replace(0, begin, ellipsis);
-  }
-  return line.empty() ? "" : ": " + line;
-}
-
 /// "killed by signal 11 (segmentation fault)"
 std::string how_it_ended(int status) {
   if (!WIFSIGNALED(status)) return fmt::format("ended with exit code {}", WEXITSTATUS(status));
@@ -262,7 +237,7 @@ class IsolatedEstimator::Worker {
       }
       if (ended) {
         return {Answer::End::ended, 0, "",
-                fmt::format("{} while {}{}", how_it_ended(child_.end()), doing, last_words(error_tail_))};
+                fmt::format("{} while {}{}", how_it_ended(child_.end()), doing, error_excerpt(error_tail_))};
       }
       if (stop.stop_requested()) {
         child_.end();
@@ -271,14 +246,14 @@ class IsolatedEstimator::Worker {
       if (Clock::now() >= farewell) {
         child_.end();
         return {Answer::End::ended, 0, "",
-                fmt::format("closed its connection to duet while {}{}", doing, last_words(error_tail_))};
+                fmt::format("closed its connection to duet while {}{}", doing, error_excerpt(error_tail_))};
       }
       if (limits.time_s && seconds_since(start) >= *limits.time_s) {
         child_.end();
         read_error();
         return {Answer::End::timed_out, 0, "",
                 fmt::format("no answer within {} while {}{}", human(*limits.time_s, "s"), doing,
-                            last_words(error_tail_))};
+                            error_excerpt(error_tail_))};
       }
     }
   }
