@@ -620,6 +620,17 @@ double Space::sample_code(std::size_t parameter, Random& random, std::optional<d
   return code >= *other_than ? code + 1 : code;
 }
 
+double Space::code_at_quantile(std::size_t parameter, double u) const {
+  const Parameter& described = parameters_[parameter];
+  if (described.kind == Parameter::Kind::real) return from_unit(parameter, u);
+  double code = described.minimum + std::floor(u * static_cast<double>(described.levels()));
+  if (described.logarithmic) {
+    const double low = std::log(described.minimum - 0.5 > 0 ? described.minimum - 0.5 : 0.5);
+    code = std::round(std::exp(low + u * (std::log(described.maximum + 0.5) - low)));
+  }
+  return std::clamp(code, described.minimum, described.maximum);
+}
+
 double Space::step_code(std::size_t parameter, double code, Random& random) const {
   const Parameter& described = parameters_[parameter];
   if (described.kind == Parameter::Kind::choice) return sample_code(parameter, random, code);

@@ -188,6 +188,12 @@ class Space {
   Candidate sample_any(Random& random) const;
   /// A code for one parameter; never `other_than` if the parameter has another.
   double sample_code(std::size_t parameter, Random& random, std::optional<double> other_than = std::nullopt) const;
+  /// The code where a share `u` in [0, 1) of what sample_code draws is smaller: uniform numbers make samples.
+  double code_at_quantile(std::size_t parameter, double u) const;
+  /// Where a code lies between the bounds, on the parameter's scale, in [0, 1]; choices and ordinals by position.
+  double position(std::size_t parameter, double code) const { return to_unit(parameter, code); }
+  /// The code nearest to a position, which may lie beyond [0, 1].
+  double code_at(std::size_t parameter, double position) const { return from_unit(parameter, position); }
   /// A code near `code`: one step up or down (ordinals, integers; 10% of the range on the right scale, at least one
   /// step, for long ones), Gaussian with 10% of the range (reals), any other option (choices).
   double step_code(std::size_t parameter, double code, Random& random) const;

@@ -500,6 +500,8 @@ RunSummary run(Specification& specification, Store& store, const RunOptions& opt
   } else {
     experiment.id = store.create(experiment);
     store.note(experiment.id, "begun");
+    if (!specification.warm_start.empty()) store.note(experiment.id, specification.warm_start);
+    if (specification.warm_start_dropped > 0 && options.on_warning) options.on_warning(specification.warm_start);
   }
   RunSummary summary = Loop(specification, store, experiment, options).run();
   store.note(experiment.id, "ended: " + summary.sentence);

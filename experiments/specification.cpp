@@ -7,6 +7,7 @@
 
 #include "core/errors.hpp"
 #include "estimators/isolation.hpp"
+#include "experiments/warm_start.hpp"
 
 namespace duet {
 namespace {
@@ -305,7 +306,7 @@ Specification read_specification(const Config& config, const std::filesystem::pa
   const Config search = overrides.search ? *overrides.search : config.at("search");
   if (!search.is_map() && !search.is_scalar()) search.fail("expected a strategy: {type: nsga2, …}");
   result.strategy = &registry.strategies.at(search.is_scalar() ? search : search.at("type"));
-  static const std::vector<std::string> reserved{"type"};
+  static const std::vector<std::string> reserved{"type", "warm_start"};
   result.strategy_options = Options::read(search.is_scalar() ? std::nullopt : std::optional(search),
                                           result.strategy->options, "strategy " + result.strategy->name, reserved);
   if (const auto reason = why_unsuitable(*result.strategy, result.problem())) search.fail(*reason);
@@ -320,6 +321,17 @@ Specification read_specification(const Config& config, const std::filesystem::pa
     for (const Config& design : initial->items()) {
       result.initial.push_back(result.space->space().read_candidate(design));
     }
+  }
+
+  if (const auto warm = search.is_map() ? search.find("warm_start") : std::nullopt) {
+    std::vector<WarmStartTarget> targets;
+    for (const Objective& objective : result.objectives) {
+      targets.push_back({result.metrics[objective.metric].metric.name, objective.direction});
+    }
+    const WarmStart start = read_warm_start(*warm, result.space->space(), targets, result.seed);
+    result.initial.insert(result.initial.end(), start.designs.begin(), start.designs.end());
+    result.warm_start = start.sentence;
+    result.warm_start_dropped = start.dropped;
   }
 
   const auto part = [&](std::string_view key) {
@@ -345,6 +357,11 @@ Specification read_specification(const Config& config, const std::filesystem::pa
       fmt::join(metrics, ","), fmt::join(goals, ","), fmt::join(paths, ","),
       part("constraints"), scorer_identity(config.at("estimators")), part("initial"), result.max_duplicates, part("objectives"),
       search.canonical(), result.seed, part("space"), result.window);
+  if (!result.warm_start.empty()) {  // the earlier experiment may have grown since
+    Hasher designs;
+    for (const Candidate& design : result.initial) designs.add(result.space->space().fingerprint(design));
+    result.identity.insert(result.identity.size() - 1, fmt::format(",\"warm start\":\"{}\"", designs.finish().hex()));
+  }
   return result;
 }
 

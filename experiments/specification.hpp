@@ -68,7 +68,9 @@ struct Specification {
   Budget budget;
   std::size_t window = 8;
   std::uint64_t max_duplicates = 1000;
-  std::vector<Candidate> initial;
+  std::vector<Candidate> initial;        ///< those of a warm start last
+  std::string warm_start;                ///< what came of it, in a sentence; empty: none
+  std::size_t warm_start_dropped = 0;    ///< designs that were not in this space
 
   /// What a strategy is given.
   Problem problem() const;

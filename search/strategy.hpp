@@ -82,6 +82,9 @@ class Strategy {
   /// duplicates included. Trials that the strategy did not propose (`initial` designs) come with numbers
   /// below its own.
   virtual void tell(std::span<const FinishedTrial> finished) = 0;
+
+  /// Numbers of the trials that it builds on at present, for reports and tests; empty where it keeps no population.
+  virtual std::vector<std::uint64_t> population() const { return {}; }
 };
 
 /// What a strategy can handle; an unsuitable problem is refused before the run.

@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "core/errors.hpp"
 #include "core/pareto.hpp"
 
 namespace duet::contracts {
@@ -81,6 +82,22 @@ std::shared_ptr<const Space> mixed_space() {
       real("rate", 1e-4, 1, "1", "", true), real("momentum", 0, 0.99),
       integer("width", 8, 512, "1", "", true),
       choice("schedule", Branches{{"constant", {}}, {"step", {real("factor", 0.1, 0.9)}}})});
+}
+
+std::shared_ptr<const Space> continuous_space() {
+  std::vector<SpaceNode> nodes;
+  for (int i = 1; i <= 5; ++i) nodes.push_back(real("x" + std::to_string(i), -1, 1));
+  return std::make_shared<Space>(nodes);
+}
+
+/// Every kind of parameter, repeated parts, and a hard constraint across them.
+std::shared_ptr<const Space> mixed_constrained_space() {
+  auto space = std::make_shared<Space>(std::vector<SpaceNode>{
+      repeat("layer", integer("layers", 1, 3), {integer("units", 8, 256, "1", "", true), real("dropout", 0, 0.5)}),
+      choice("optimizer", Branches{{"sgd", {real("momentum", 0, 0.99)}}, {"adam", {}}}),
+      ordinal("batch", {16, 32, 64, 128})});
+  space->add_constraint(Expression::parse("sum(layer*.units) <= 300", space->symbols()));
+  return space;
 }
 
 /// 2 * 3 candidates of which 5 are valid.
@@ -156,7 +173,7 @@ std::string windowed(const TestProblem& problem, const DriveSettings& settings) 
   return fmt::format("problem '{}', window {}, {} initial", problem.name, settings.window, settings.initial);
 }
 
-/// The ways in which every problem is driven.
+/// The ways in which problems are driven; checks that cost several runs take some of them.
 std::vector<DriveSettings> all_settings() {
   std::vector<DriveSettings> all(4);
   all[1].window = 4;
@@ -165,6 +182,11 @@ std::vector<DriveSettings> all_settings() {
   all[3].initial = 12;
   return all;
 }
+std::vector<DriveSettings> some_settings(std::initializer_list<std::size_t> positions) {
+  std::vector<DriveSettings> some;
+  for (const std::size_t i : positions) some.push_back(all_settings()[i]);
+  return some;
+}
 
 using Breaches = std::vector<std::string>;
 
@@ -172,13 +194,26 @@ void append(Breaches& breaches, const Breaches& more) {
   breaches.insert(breaches.end(), more.begin(), more.end());
 }
 
+/// Why the strategy does not take the problem: because of what it declares, or in a sentence from create.
+std::optional<std::string> why_refused(const StrategyPlugin& plugin, const TestProblem& test, std::size_t window) {
+  const Problem problem = test.problem(1, window);
+  if (auto why = why_unsuitable(plugin, problem)) return why;
+  try {
+    plugin.create(problem, Options::defaults(plugin.options, "strategy " + plugin.name));
+  } catch (const ConfigError& error) {
+    return error.what();
+  } catch (...) {  // not a refusal: the check that drives it will report this
+  }
+  return std::nullopt;
+}
+
 /// Calls `check` for every suitable problem and way of driving.
 template <class Check>
-Breaches for_all_suitable(const StrategyPlugin& plugin, const Check& check) {
+Breaches for_all_suitable(const StrategyPlugin& plugin, const std::vector<DriveSettings>& ways, const Check& check) {
   Breaches breaches;
   for (const TestProblem& problem : test_problems()) {
-    for (const DriveSettings& settings : all_settings()) {
-      if (why_unsuitable(plugin, problem.problem(settings.seed, settings.window))) continue;
+    for (const DriveSettings& settings : ways) {
+      if (why_refused(plugin, problem, settings.window)) continue;
       append(breaches, check(problem, settings));
     }
   }
@@ -243,7 +278,7 @@ Breaches check_suitability(const StrategyPlugin& plugin) {
   Breaches breaches;
   bool any = false;
   for (const TestProblem& test : test_problems()) {
-    const auto why = why_unsuitable(plugin, test.problem(1, 1));
+    const auto why = why_refused(plugin, test, 1);
     any = any || !why;
     if (why && why->find("'" + plugin.name + "'") == std::string::npos) {
       breaches.push_back(
@@ -255,7 +290,7 @@ Breaches check_suitability(const StrategyPlugin& plugin) {
 }
 
 Breaches check_proposals(const StrategyPlugin& plugin) {
-  return for_all_suitable(plugin, [&](const TestProblem& problem, const DriveSettings& settings) {
+  return for_all_suitable(plugin, all_settings(), [&](const TestProblem& problem, const DriveSettings& settings) {
     StrategyDriver driver(plugin, problem, settings);
     driver.run();
     Breaches breaches = driver.breaches();
@@ -267,7 +302,7 @@ Breaches check_proposals(const StrategyPlugin& plugin) {
 }
 
 Breaches check_reproducibility(const StrategyPlugin& plugin) {
-  return for_all_suitable(plugin, [&](const TestProblem& problem, const DriveSettings& settings) {
+  return for_all_suitable(plugin, some_settings({0, 2}), [&](const TestProblem& problem, const DriveSettings& settings) {
     StrategyDriver first(plugin, problem, settings);
     StrategyDriver second(plugin, problem, settings);
     first.run();
@@ -277,7 +312,7 @@ Breaches check_reproducibility(const StrategyPlugin& plugin) {
 }
 
 Breaches check_replay(const StrategyPlugin& plugin) {
-  return for_all_suitable(plugin, [&](const TestProblem& problem, const DriveSettings& settings) {
+  return for_all_suitable(plugin, some_settings({2, 3}), [&](const TestProblem& problem, const DriveSettings& settings) {
     StrategyDriver original(plugin, problem, settings);
     while (original.trials().size() < settings.trials / 2 && original.step()) {
     }
@@ -310,7 +345,7 @@ Breaches check_replay(const StrategyPlugin& plugin) {
 }
 
 Breaches check_chunks(const StrategyPlugin& plugin) {
-  return for_all_suitable(plugin, [&](const TestProblem& problem, DriveSettings settings) {
+  return for_all_suitable(plugin, some_settings({1, 2}), [&](const TestProblem& problem, DriveSettings settings) {
     StrategyDriver together(plugin, problem, settings);
     settings.one_by_one = true;
     StrategyDriver apart(plugin, problem, settings);
@@ -325,8 +360,7 @@ Breaches check_failures(const StrategyPlugin& plugin) {
   Breaches breaches;
   for (DriveSettings settings : all_settings()) {
     settings.trials = 200;
-    if (why_unsuitable(plugin, test_problem("flat").problem(settings.seed, settings.window)))
-      continue;
+    if (why_refused(plugin, test_problem("flat"), settings.window)) continue;
     StrategyDriver healthy(plugin, test_problem("flat"), settings);
     StrategyDriver ill(plugin, test_problem("failing"), settings);
     healthy.run();
@@ -341,6 +375,29 @@ Breaches check_failures(const StrategyPlugin& plugin) {
   return breaches;
 }
 
+/// While there is plenty that is new, what is under way is not proposed again.
+Breaches check_pending(const StrategyPlugin& plugin) {
+  Breaches breaches;
+  for (const char* name : {"flat", "mixed_constrained", "two_objectives", "failing"}) {
+    const TestProblem problem = test_problem(name);
+    DriveSettings settings;
+    settings.window = 16;
+    settings.trials = 100;
+    if (why_refused(plugin, problem, settings.window)) continue;
+    StrategyDriver driver(plugin, problem, settings);
+    driver.run();
+    append(breaches, driver.breaches());
+    for (const DrivenTrial& trial : driver.trials()) {
+      const auto original = trial.finished.duplicate_of;
+      if (!original || *original + settings.window <= trial.number) continue;
+      breaches.push_back(fmt::format("{}: trial {} is proposed while its equal, trial {}, is pending",
+                                     windowed(problem, settings), trial.number, *original));
+      break;
+    }
+  }
+  return breaches;
+}
+
 Breaches check_exhaustion(const StrategyPlugin& plugin) {
   Breaches breaches;
   for (const char* name : {"tiny", "single"}) {
@@ -348,7 +405,7 @@ Breaches check_exhaustion(const StrategyPlugin& plugin) {
     for (DriveSettings settings : all_settings()) {
       settings.trials =
           10'000;  // more than there are candidates: only the strategy, or duplicates, can end the run
-      if (why_unsuitable(plugin, problem.problem(settings.seed, settings.window))) continue;
+      if (why_refused(plugin, problem, settings.window)) continue;
       StrategyDriver driver(plugin, problem, settings);
       std::size_t steps = 0;
       while (driver.step() && ++steps < 10'000) {
@@ -393,13 +450,17 @@ std::vector<TestProblem> test_problems() {
       separable("repeated", repeated_space(), 1),
       separable("constrained", constrained_space(), 1),
       separable("mixed", mixed_space(), 1),
+      separable("continuous", continuous_space(), 1),
+      separable("mixed_constrained", mixed_constrained_space(), 1),
       separable("two_objectives", flat_space(), 2),
+      separable("two_objectives_mixed", mixed_constrained_space(), 2),
       separable("two_objectives_conditional", conditional_space(), 2),
       separable("four_objectives_mixed", mixed_space(), 4),
       with_metric_constraint("metric_constraint", flat_space(), 1),
       with_metric_constraint("metric_constraint_two_objectives", repeated_space(), 2),
       noisy("noisy", flat_space()),
       failing("failing", flat_space(), 0.3),
+      failing("failing_mixed", mixed_space(), 0.3),
       failing("hopeless", conditional_space(), 1.0),
       separable("tiny", tiny_space(), 1),
       separable("single", std::make_shared<Space>(std::vector<SpaceNode>{choice("only", Names{"one"})}), 1),
@@ -475,6 +536,7 @@ void StrategyDriver::ask() {
   }
   waiting_ = proposals.size() < count;
   for (Proposal& proposal : proposals) {
+    if (distinct_ >= settings_.trials) break;  // the budget is spent; the rest is not looked at
     const std::uint64_t number = trials_.size() + 1;
     if (const auto why = problem_.space->why_invalid(proposal.candidate)) {
       return breach(fmt::format("trial {} is not a valid candidate: {}", number, *why));
@@ -546,6 +608,7 @@ std::vector<StrategyCheck> strategy_checks() {
           {"repeats_itself_for_the_same_seed", check_reproducibility},
           {"can_be_resumed_by_replay", check_replay},
           {"does_not_depend_on_how_calls_are_cut", check_chunks},
+          {"honours_what_is_pending", check_pending},
           {"survives_failures", check_failures},
           {"ends_when_the_space_is_exhausted", check_exhaustion}};
 }
@@ -556,7 +619,7 @@ std::vector<std::string> check_beats_sampling(const StrategyPlugin& plugin) {
     const TestProblem problem = test_problem(name);
     DriveSettings settings;
     settings.trials = 200;
-    if (why_unsuitable(plugin, problem.problem(settings.seed, settings.window))) continue;
+    if (why_refused(plugin, problem, settings.window)) continue;
     std::vector<double> scores;
     std::vector<double> baseline;
     for (settings.seed = 0; settings.seed < 20; ++settings.seed) {

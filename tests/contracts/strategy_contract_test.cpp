@@ -3,7 +3,10 @@
 #include <functional>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <set>
 #include <utility>
+
+#include "core/errors.hpp"
 
 namespace duet::contracts {
 namespace {
@@ -50,7 +53,8 @@ INSTANTIATE_TEST_SUITE_P(Catalog, BuiltinStrategy,
 class LearningStrategy : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(LearningStrategy, BeatsSampling) {
-  if (GetParam() == "random") GTEST_SKIP() << "does not claim to learn";
+  static const std::set<std::string> spread{"exhaustive", "latin_hypercube", "random", "sobol"};
+  if (spread.contains(GetParam())) GTEST_SKIP() << "does not claim to learn";
   EXPECT_THAT(check_beats_sampling(builtin_catalog().at(GetParam())), IsEmpty());
 }
 
@@ -215,6 +219,31 @@ TEST(StrategyContract, FindsAFinishThatIsTakenBack) {
   });
   EXPECT_THAT(run_check("makes_valid_proposals", plugin),
               Contains(HasSubstr("with nothing pending, it goes on")));
+}
+
+TEST(StrategyContract, FindsProposalsThatArePending) {
+  // Every design twice in a row.
+  const StrategyPlugin plugin = sampling([](const Problem& problem, std::uint64_t number) {
+    Random random = problem.random((number + 1) / 2);
+    return problem.space->sample(random);
+  });
+  EXPECT_THAT(run_check("honours_what_is_pending", plugin),
+              Contains(HasSubstr("trial 2 is proposed while its equal, trial 1, is pending")));
+}
+
+TEST(StrategyContract, ARefusalByCreateNamesTheStrategy) {
+  const StrategyPlugin plugin = custom([](const Problem& problem) -> std::unique_ptr<Strategy> {
+    if (problem.space->size() != 6) throw ConfigError("six parameters, please");
+    return std::make_unique<Custom>(
+        [problem](std::uint64_t first, std::size_t, std::span<const PendingTrial>) {
+          Random random = problem.random(first);
+          return std::vector<Proposal>{{problem.space->sample(random)}};
+        },
+        nullptr);
+  });
+  EXPECT_THAT(run_check("refuses_what_it_cannot_do_with_a_sentence", plugin),
+              Contains(HasSubstr("does not name the strategy: six parameters, please")));
+  EXPECT_THAT(run_check("makes_valid_proposals", plugin), IsEmpty());
 }
 
 TEST(StrategyContract, FindsExceptions) {

@@ -39,9 +39,10 @@ struct ThirdParty {
 const std::vector<ThirdParty>& third_parties() {
   static const std::vector<ThirdParty> rules{
       {std::regex("yaml-cpp/.*"), {"core"}, true},
-      {std::regex("Eigen/.*"), {"core"}, true},
+      {std::regex("Eigen/.*"), {"core", "search"}, true},
       {std::regex("boost/graph/.*"), {"spaces"}, true},
       {std::regex("boost/(math|multiprecision)/.*"), {"core"}, true},
+      {std::regex("boost/random/.*"), {"search"}, true},
       {std::regex("sqlite3.h"), {"experiments"}, true},
       {std::regex("(torch|ATen|c10)/.*"), {"estimators"}, true},
       {std::regex("zlib.h"), {"estimators"}, true},
