@@ -50,6 +50,7 @@ int main(int argc, char** argv) {
     add_catalog(app, context);
     add_evaluate(app, context);
     add_results(app, context);
+    add_import(app, context);
     add_finalize(app, context);
     add_maintenance(app, context);
     try {

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <map>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -12,6 +13,7 @@
 #include "core/errors.hpp"
 #include "core/units.hpp"
 #include "experiments/export.hpp"
+#include "experiments/simulated_clock.hpp"
 
 namespace duet::cli {
 namespace {
@@ -20,7 +22,18 @@ std::string status_text(const TrialRecord& trial) {
   return trial.duplicate_of ? fmt::format("= {}", *trial.duplicate_of) : std::string(to_string(trial.status));
 }
 
-nlohmann::ordered_json trial_json(const ExperimentRecord& record, const TrialRecord& trial) {
+/// By trial number: what the simulated clock shows after it. Empty where there is none.
+using Times = std::map<std::uint64_t, double>;
+
+Times simulated_times(const ExperimentRecord& record, const std::vector<TrialRecord>& trials) {
+  Times times;
+  SimulatedClock clock(record.metrics);
+  if (!clock.exists()) return times;
+  for (const TrialRecord& trial : trials) times[trial.number] = clock.tell(trial);
+  return times;
+}
+
+nlohmann::ordered_json trial_json(const ExperimentRecord& record, const TrialRecord& trial, const Times& times = {}) {
   nlohmann::ordered_json out;
   out["number"] = trial.number;
   out["status"] = trial.duplicate_of ? "duplicate" : to_string(trial.status);
@@ -36,6 +49,7 @@ nlohmann::ordered_json trial_json(const ExperimentRecord& record, const TrialRec
   nlohmann::ordered_json metrics = nlohmann::ordered_json::object();
   for (std::size_t i = 0; i < trial.values.size(); ++i) metrics[record.metrics[i].metric.name] = trial.values[i];
   if (!trial.values.empty()) out["metrics"] = metrics;
+  if (const auto time = times.find(trial.number); time != times.end()) out["simulated_total_s"] = time->second;
   if (!record.constraints.empty() && trial.status == Status::ok) out["violation"] = trial.violation;
   return out;
 }
@@ -44,10 +58,11 @@ std::string dump(const nlohmann::ordered_json& json) {
   return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-void print_trials(const ExperimentRecord& record, const std::vector<TrialRecord>& trials, bool as_json) {
+void print_trials(const ExperimentRecord& record, const std::vector<TrialRecord>& trials, bool as_json,
+                  const Times& times = {}) {
   if (as_json) {
     nlohmann::ordered_json out = nlohmann::ordered_json::array();
-    for (const TrialRecord& trial : trials) out.push_back(trial_json(record, trial));
+    for (const TrialRecord& trial : trials) out.push_back(trial_json(record, trial, times));
     fmt::print("{}\n", dump(out));
     return;
   }
@@ -60,6 +75,7 @@ void print_trials(const ExperimentRecord& record, const std::vector<TrialRecord>
   }
   if (shown.size() > 8) shown.resize(8);
   for (const std::size_t i : shown) header.push_back(record.metrics[i].metric.name);
+  if (!times.empty()) header.push_back("simulated total");
   header.push_back("reason");
   TextTable table(header);
   for (const TrialRecord& trial : trials) {
@@ -67,6 +83,7 @@ void print_trials(const ExperimentRecord& record, const std::vector<TrialRecord>
     for (const std::size_t i : shown) {
       row.push_back(trial.values.empty() ? "" : human(trial.values[i], record.metrics[i].metric.unit));
     }
+    if (!times.empty()) row.push_back(human(times.at(trial.number), "s"));
     row.push_back(trial.duplicate_of        ? ""
                   : !trial.reason.empty()   ? trial.reason
                   : trial.violation > 0     ? fmt::format("infeasible, violation {:.3g}", trial.violation)
@@ -89,11 +106,15 @@ void show_trials(const TrialsArguments& arguments) {
   if (arguments.number != 0) {
     const auto trial = open.store.trial(open.record, arguments.number);
     if (!trial) throw ConfigError(fmt::format("{}: there is no trial {}", open.store.path().string(), arguments.number));
+    Times times;  // its place among the others counts only if there is a clock
+    if (SimulatedClock(open.record.metrics).exists()) {
+      times = simulated_times(open.record, open.store.trials(open.record, 0, arguments.number));
+    }
     if (arguments.json) {
-      fmt::print("{}\n", dump(trial_json(open.record, *trial)));
+      fmt::print("{}\n", dump(trial_json(open.record, *trial, times)));
       return;
     }
-    print_trials(open.record, {*trial}, false);
+    print_trials(open.record, {*trial}, false, times);
     fmt::print("\n");
     for (std::size_t i = 0; i < open.record.parameters.size(); ++i) {
       if (!trial->candidate.has(i)) continue;
@@ -114,6 +135,7 @@ void show_trials(const TrialsArguments& arguments) {
     return;
   }
   std::vector<TrialRecord> trials = open.store.trials(open.record);
+  const Times times = simulated_times(open.record, trials);
   if (!arguments.status.empty()) {
     std::erase_if(trials, [&](const TrialRecord& trial) {
       return (trial.duplicate_of ? "duplicate" : to_string(trial.status)) != arguments.status;
@@ -123,7 +145,7 @@ void show_trials(const TrialsArguments& arguments) {
   if (arguments.limit != 0 && all > arguments.limit) {
     trials.erase(trials.begin(), trials.end() - static_cast<std::ptrdiff_t>(arguments.limit));
   }
-  print_trials(open.record, trials, arguments.json);
+  print_trials(open.record, trials, arguments.json, times);
   if (!arguments.json && trials.size() < all) {
     fmt::print("(the last {} of {}; --limit 0 shows all)\n", trials.size(), all);
   }

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/units.hpp"
+#include "experiments/simulated_clock.hpp"
 
 namespace duet {
 namespace {
@@ -47,7 +48,8 @@ bool constrains_measured(const ExperimentRecord& experiment) {
   return false;
 }
 
-std::vector<Cell> row(const ExperimentRecord& experiment, const TrialRecord& trial, const ExportOptions& options) {
+std::vector<Cell> row(const ExperimentRecord& experiment, const TrialRecord& trial, const ExportOptions& options,
+                      SimulatedClock& clock) {
   std::vector<Cell> cells;
   cells.push_back({"number", std::to_string(trial.number), true});
   cells.push_back({"status", trial.duplicate_of ? "duplicate" : std::string(to_string(trial.status)), false});
@@ -64,6 +66,7 @@ std::vector<Cell> row(const ExperimentRecord& experiment, const TrialRecord& tri
     if (options.reproducible && metric.source == Source::measured) continue;
     cells.push_back({metric.name, trial.values.empty() ? "" : shortest(trial.values[i]), true});
   }
+  if (clock.exists()) cells.push_back({"simulated_total_s", shortest(clock.tell(trial)), true});
   if (!experiment.constraints.empty() && !(options.reproducible && constrains_measured(experiment))) cells.push_back({"violation", shortest(trial.violation), true});
   if (!options.reproducible) {
     cells.push_back({"cached", trial.cached ? "1" : "0", true});
@@ -84,21 +87,23 @@ std::string export_csv(const Store& store, const ExperimentRecord& experiment, c
     for (std::size_t i = 0; i < cells.size(); ++i) text += (i == 0 ? "" : ",") + quoted(value(cells[i]));
     text += '\n';
   };
-  line(row(experiment, none, options), [](const Cell& cell) { return cell.name; });
+  SimulatedClock clock(experiment.metrics);
+  line(row(experiment, none, options, clock), [](const Cell& cell) { return cell.name; });
   for (const TrialRecord& trial : store.trials(experiment)) {
-    line(row(experiment, trial, options), [](const Cell& cell) { return cell.text; });
+    line(row(experiment, trial, options, clock), [](const Cell& cell) { return cell.text; });
   }
   return text;
 }
 
 std::string export_json(const Store& store, const ExperimentRecord& experiment, const ExportOptions& options) {
   std::string text = "[";
+  SimulatedClock clock(experiment.metrics);
   bool first = true;
   for (const TrialRecord& trial : store.trials(experiment)) {
     text += first ? "\n  {" : ",\n  {";
     first = false;
     bool first_cell = true;
-    for (const Cell& cell : row(experiment, trial, options)) {
+    for (const Cell& cell : row(experiment, trial, options, clock)) {
       if (cell.text.empty()) continue;
       text += (first_cell ? "" : ", ") + nlohmann::json(cell.name).dump() + ": ";
       const bool finite = cell.text.find_first_of("in") == std::string::npos;  // JSON has no inf

@@ -15,7 +15,7 @@
 namespace duet {
 
 /// Raised whenever a header that plug-ins include changes in a way that needs a new build of them.
-inline constexpr std::uint32_t plugin_interface_version = 1;
+inline constexpr std::uint32_t plugin_interface_version = 2;
 
 /// What the exported function returns: plain C, so that it can be read before anything is known to fit.
 struct PluginEntry {

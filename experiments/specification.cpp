@@ -7,6 +7,7 @@
 
 #include "core/errors.hpp"
 #include "estimators/cache.hpp"
+#include "experiments/table_file.hpp"
 
 namespace duet {
 namespace {
@@ -49,7 +50,10 @@ void read_scorers(const Config& section, const Registry& registry, Specification
   if (section.is_null()) section.fail("expected a list of estimators: - type: analytical");
   const std::vector<Config> entries = section.is_map() ? std::vector<Config>{section} : section.items(true);
   if (entries.empty()) section.fail("at least one estimator is needed");
-  const Environment environment{specification.seed, specification.directory, specification.space.get()};
+  const Environment environment{specification.seed, specification.directory, specification.space.get(),
+                                [](const std::filesystem::path& path, const std::string& table) {
+                                  return std::make_unique<TableFile>(path, table);
+                                }};
   for (const Config& given : entries) {
     const bool bare = given.is_scalar();  // "- analytical" is short for "- type: analytical"
     if (!bare && !given.is_map()) given.fail("expected the name of an estimator, or a mapping with its type");
@@ -85,7 +89,8 @@ void read_scorers(const Config& section, const Registry& registry, Specification
         }
       }
       static const std::set<std::string, std::less<>> columns{"number",  "status", "reason",     "violation", "duplicate_of",
-                                                              "parents", "cached", "started_at", "duration_s"};
+                                                              "parents", "cached", "started_at", "duration_s",
+                                                              "simulated_total_s"};
       if (columns.contains(metric.name)) {
         given.fail(fmt::format("metric '{}' has the name of a column that every trial has", metric.name));
       }
@@ -226,8 +231,20 @@ Specification read_specification(const Config& config, const std::filesystem::pa
 
   const Config budget = config.at("budget");
   if (budget.is_map()) {
-    budget.allow_only({"trials", "time"});
-    result.budget.trials = static_cast<std::uint64_t>(budget.at("trials").integer(1));
+    budget.allow_only({"trials", "time", "simulated_time"});
+    const auto simulated = budget.find("simulated_time");
+    const auto trials = simulated ? budget.find("trials") : std::optional(budget.at("trials"));
+    result.budget.trials = trials ? static_cast<std::uint64_t>(trials->integer(1)) : Budget::default_trials;
+    if (simulated) {
+      result.budget.simulated_s = simulated->quantity("s", 0);
+      if (*result.budget.simulated_s <= 0) simulated->fail_wrong("greater than 0");
+      if (std::none_of(result.metrics.begin(), result.metrics.end(), [](const StoredMetric& stored) {
+            return stored.metric.name == simulated_cost_metric && stored.metric.unit == "s";
+          })) {
+        simulated->fail(fmt::format("no estimator reports '{}' in s; the option 'clock' of table does",
+                                    simulated_cost_metric));
+      }
+    }
     if (const auto time = budget.find("time")) result.budget.time_s = time->quantity("s", 0);
   } else {
     result.budget.trials = static_cast<std::uint64_t>(budget.integer(1));
