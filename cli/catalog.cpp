@@ -63,9 +63,13 @@ void describe_experiment(const Specification& specification) {
   }
   fmt::print("{}", table.text());
   for (const Expression& constraint : specification.constraints) fmt::print("  constraint {}\n", constraint.text());
-  fmt::print("\nSearch: {} ({})\nBudget: {} trials{}, window {}, seed {}\nOutput: {}\n", specification.strategy->name,
+  fmt::print("\nSearch: {} ({})\nBudget: {} trials{}{}, window {}, seed {}\nOutput: {}\n", specification.strategy->name,
              specification.strategy_options.summary(), specification.budget.trials,
-             specification.budget.time_s ? ", " + human(*specification.budget.time_s, "s") : "", specification.window,
+             specification.budget.time_s ? ", " + human(*specification.budget.time_s, "s") : "",
+             specification.budget.simulated_s
+                 ? fmt::format(", {} of simulated time", human(*specification.budget.simulated_s, "s"))
+                 : "",
+             specification.window,
              specification.seed, specification.output.string());
 }
 

@@ -18,14 +18,21 @@ constexpr auto log_interval = std::chrono::seconds(5);
 }  // namespace
 
 Progress::Progress(const Specification& specification, std::FILE* stream)
-    : specification_(specification), stream_(stream), terminal_(isatty(fileno(stream)) == 1),
+    : specification_(specification),
+      stream_(stream),
+      terminal_(isatty(fileno(stream)) == 1),
+      simulated_(specification.metrics),
       front_(specification.objectives.size()) {
   shown_ = terminal_ ? Clock::time_point{} : start_;
 }
 
 void Progress::on_trial(const TrialRecord& trial, bool replayed) {
   ++told_;
-  if (replayed) ++replayed_;
+  simulated_.tell(trial);
+  if (replayed) {
+    ++replayed_;
+    replayed_simulated_s_ = simulated_.now_s();
+  }
   if (!trial.duplicate_of) {
     ++originals_;
     if (replayed) ++replayed_originals_;
@@ -59,8 +66,14 @@ std::string Progress::line() const {
   const double elapsed = std::chrono::duration<double>(Clock::now() - start_).count();
   const double fresh = static_cast<double>(originals_ - replayed_originals_);
   const double rate = elapsed > 0 ? fresh / elapsed : 0;
-  std::string text = fmt::format("{}/{} trials", originals_, specification_.budget.trials);
+  const std::optional<double>& simulated_budget = specification_.budget.simulated_s;
+  std::string text = simulated_budget ? fmt::format("{} trials", originals_)
+                                      : fmt::format("{}/{} trials", originals_, specification_.budget.trials);
   if (rate > 0) text += fmt::format("  {:.{}f}/s", rate, rate < 10 ? 1 : 0);
+  if (simulated_.exists()) {
+    text += "  simulated " + human(simulated_.now_s(), "s");
+    if (simulated_budget) text += " of " + human(*simulated_budget, "s");
+  }
   for (std::size_t k = 0; k < specification_.objectives.size() && !ideal_.empty(); ++k) {
     const Objective& objective = specification_.objectives[k];
     const Metric& metric = specification_.metrics[objective.metric].metric;
@@ -87,6 +100,9 @@ std::string Progress::line() const {
   if (infeasible_ > 0) text += fmt::format("  infeasible {}", infeasible_);
   if (rate > 0 && originals_ < specification_.budget.trials) {
     double left = static_cast<double>(specification_.budget.trials - originals_) / rate;
+    if (const double fresh_s = simulated_.now_s() - replayed_simulated_s_; simulated_budget && fresh_s > 0) {
+      left = std::min(left, std::max(0.0, *simulated_budget - simulated_.now_s()) * elapsed / fresh_s);
+    }
     if (specification_.budget.time_s) left = std::min(left, std::max(0.0, *specification_.budget.time_s - elapsed));
     const auto seconds = static_cast<std::int64_t>(left + 0.5);
     text += seconds >= 60 ? fmt::format("  {} min {} s left", seconds / 60, seconds % 60)

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/pareto_archive.hpp"
+#include "experiments/simulated_clock.hpp"
 #include "experiments/specification.hpp"
 
 namespace duet::cli {
@@ -32,6 +33,8 @@ class Progress {
   Clock::time_point shown_{};
   std::uint64_t told_ = 0, shown_told_ = 0, originals_ = 0, replayed_ = 0, failed_ = 0, infeasible_ = 0;
   std::uint64_t replayed_originals_ = 0;
+  SimulatedClock simulated_;
+  double replayed_simulated_s_ = 0;
   std::string last_reason_;
   bool warned_of_failures_ = false;
   ParetoArchive front_;                 ///< objectives, all minimised

@@ -16,6 +16,7 @@
 #include "core/errors.hpp"
 #include "core/units.hpp"
 #include "experiments/export.hpp"
+#include "experiments/simulated_clock.hpp"
 
 namespace duet::cli {
 namespace {
@@ -27,7 +28,21 @@ std::string status_text(const TrialRecord& trial) {
   return trial.duplicate_of ? fmt::format("= {}", *trial.duplicate_of) : std::string(to_string(trial.status));
 }
 
-nlohmann::ordered_json trial_json(const ExperimentRecord& record, const TrialRecord& trial) {
+/// What the simulated clock shows after each trial, by number; empty where there is none.
+using Times = std::vector<double>;
+
+Times simulated_times(const OpenExperiment& open) {
+  Times times;
+  SimulatedClock clock(open.record.metrics);
+  if (!clock.exists()) return times;
+  open.store.for_each(open.record, [&](const TrialRecord& trial) {
+    times.resize(std::max<std::size_t>(times.size(), trial.number + 1), clock.now_s());
+    times[trial.number] = clock.tell(trial);
+  });
+  return times;
+}
+
+nlohmann::ordered_json trial_json(const ExperimentRecord& record, const TrialRecord& trial, const Times& times = {}) {
   nlohmann::ordered_json out;
   out["number"] = trial.number;
   out["status"] = trial.duplicate_of ? "duplicate" : to_string(trial.status);
@@ -43,6 +58,7 @@ nlohmann::ordered_json trial_json(const ExperimentRecord& record, const TrialRec
   nlohmann::ordered_json metrics = nlohmann::ordered_json::object();
   for (std::size_t i = 0; i < trial.values.size(); ++i) metrics[record.metrics[i].metric.name] = trial.values[i];
   if (!trial.values.empty()) out["metrics"] = metrics;
+  if (trial.number < times.size()) out["simulated_total_s"] = times[trial.number];
   if (!record.constraints.empty() && trial.status == Status::ok) out["violation"] = trial.violation;
   return out;
 }
@@ -54,7 +70,8 @@ std::string dump(const nlohmann::ordered_json& json) {
 /// Prints trials as they come: a JSON array, or tables of many rows each, the first with the header.
 class TrialPrinter {
  public:
-  TrialPrinter(const ExperimentRecord& record, bool as_json) : record_(record), as_json_(as_json) {
+  TrialPrinter(const ExperimentRecord& record, bool as_json, const Times& times = {})
+      : record_(record), as_json_(as_json), times_(times) {
     for (const bool objective : {true, false}) {
       for (std::size_t i = 0; i < record.metrics.size(); ++i) {
         if (record.metrics[i].objective == objective) shown_.push_back(i);
@@ -66,7 +83,7 @@ class TrialPrinter {
 
   void add(const TrialRecord& trial) {
     if (as_json_) {
-      std::string text = dump(trial_json(record_, trial));
+      std::string text = dump(trial_json(record_, trial, times_));
       for (std::size_t at = 0; (at = text.find('\n', at)) != std::string::npos; at += 3) text.insert(at + 1, "  ");
       fmt::print("{}\n  {}", count_ == 0 ? "[" : ",", text);
       ++count_;
@@ -76,6 +93,7 @@ class TrialPrinter {
     for (const std::size_t i : shown_) {
       row.push_back(trial.values.empty() ? "" : human(trial.values[i], record_.metrics[i].metric.unit));
     }
+    if (!times_.empty()) row.push_back(trial.number < times_.size() ? human(times_[trial.number], "s") : "");
     row.push_back(trial.duplicate_of        ? ""
                   : !trial.reason.empty()   ? trial.reason
                   : trial.violation > 0     ? fmt::format("infeasible, violation {:.3g}", trial.violation)
@@ -100,19 +118,22 @@ class TrialPrinter {
   void begin_table() {
     std::vector<std::string> header{"trial", "status"};
     for (const std::size_t i : shown_) header.push_back(record_.metrics[i].metric.name);
+    if (!times_.empty()) header.push_back("simulated total");
     header.push_back("reason");
     table_.emplace(header);
   }
 
   const ExperimentRecord& record_;
   bool as_json_;
+  Times times_;
   std::vector<std::size_t> shown_;
   std::size_t count_ = 0;
   std::optional<TextTable> table_;
 };
 
-void print_trials(const ExperimentRecord& record, const std::vector<TrialRecord>& trials, bool as_json) {
-  TrialPrinter printer(record, as_json);
+void print_trials(const ExperimentRecord& record, const std::vector<TrialRecord>& trials, bool as_json,
+                  const Times& times = {}) {
+  TrialPrinter printer(record, as_json, times);
   for (const TrialRecord& trial : trials) printer.add(trial);
   printer.finish();
 }
@@ -130,11 +151,12 @@ void show_trials(const TrialsArguments& arguments) {
   if (arguments.number != 0) {
     const auto trial = open.store.trial(open.record, arguments.number);
     if (!trial) throw ConfigError(fmt::format("{}: there is no trial {}", open.store.path().string(), arguments.number));
+    const Times times = simulated_times(open);
     if (arguments.json) {
-      fmt::print("{}\n", dump(trial_json(open.record, *trial)));
+      fmt::print("{}\n", dump(trial_json(open.record, *trial, times)));
       return;
     }
-    print_trials(open.record, {*trial}, false);
+    print_trials(open.record, {*trial}, false, times);
     fmt::print("\n");
     for (std::size_t i = 0; i < open.record.parameters.size(); ++i) {
       if (!trial->candidate.has(i)) continue;
@@ -161,7 +183,7 @@ void show_trials(const TrialsArguments& arguments) {
   }
   const std::uint64_t limit = arguments.limit != 0 ? arguments.limit : std::numeric_limits<std::uint64_t>::max();
   const std::vector<std::uint64_t> numbers = open.store.last(open.record.id, limit, outcome);
-  TrialPrinter printer(open.record, arguments.json);
+  TrialPrinter printer(open.record, arguments.json, simulated_times(open));
   for (std::size_t begin = 0; begin < numbers.size(); begin += trials_at_once) {
     const auto page = std::span(numbers).subspan(begin, std::min(trials_at_once, numbers.size() - begin));
     for (const TrialRecord& trial : open.store.trials(open.record, page)) printer.add(trial);

@@ -7,6 +7,7 @@
 #include "cli/commands.hpp"
 #include "cli/progress.hpp"
 #include "cli/signals.hpp"
+#include "core/units.hpp"
 
 namespace duet::cli {
 namespace {
@@ -46,8 +47,10 @@ void execute(const RunArguments& arguments, Context& context) {
   const RunSummary summary = run(specification, store, options);
   if (!arguments.quiet) {
     progress.finish();
-    fmt::print(stderr, "{}: {} trials ({} from before) in {:.1f} s: {}\n\n", specification.name, summary.trials,
-               summary.replayed, summary.duration_s, summary.sentence);
+    const std::string simulated =
+        summary.simulated_s ? fmt::format(" ({} simulated)", human(*summary.simulated_s, "s")) : "";
+    fmt::print(stderr, "{}: {} trials ({} from before) in {:.1f} s{}: {}\n\n", specification.name, summary.trials,
+               summary.replayed, summary.duration_s, simulated, summary.sentence);
     const ExperimentRecord record = store.at(specification.name);
     fmt::print("{}", front_text(store, record, 20));
     fmt::print("\nLook further:\n"

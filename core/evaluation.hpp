@@ -26,6 +26,10 @@ struct Metric {
   std::string description;
 };
 
+/// Name of the metric, in s, that says what an evaluation would have cost had it really been done. An experiment adds it
+/// up over its trials: the simulated clock.
+inline constexpr std::string_view simulated_cost_metric = "simulated_s";
+
 /// How the scoring of a design ended.
 enum class Status {
   ok,         ///< every metric has a finite value

@@ -32,7 +32,7 @@ struct Dimension {
 constexpr double kibi = 1024.0;
 
 constexpr Unit time_units[] = {{"ps", -12}, {"ns", -9},     {"us", -6},    {"ms", -3},
-                               {"s", 0},    {"min", 0, 60}, {"h", 0, 3600}};
+                               {"s", 0},    {"min", 0, 60}, {"h", 0, 3600}, {"d", 0, 86400}};
 constexpr Unit energy_units[] = {{"fJ", -15}, {"pJ", -12}, {"nJ", -9}, {"uJ", -6},
                                  {"mJ", -3},  {"J", 0},    {"kJ", 3}};
 constexpr Unit power_units[] = {{"nW", -9}, {"uW", -6}, {"mW", -3}, {"W", 0}, {"kW", 3}};

@@ -12,7 +12,7 @@ namespace duet {
 /// A quantity's dimension is named by the unit it is kept in: "s", "J", "W", "Hz", "m", "mm2", "B", "B/s",
 /// "bit", "1". Area is kept in "mm2" throughout, the field's habit; "1" is a pure number.
 ///
-/// Accepted spellings, with prefixes: time ps…s, min, h; energy fJ…kJ; power nW…kW; frequency Hz…GHz; length
+/// Accepted spellings, with prefixes: time ps…s, min, h, d (day); energy fJ…kJ; power nW…kW; frequency Hz…GHz; length
 /// nm…m; area um2, mm2; memory B, KiB, MiB, GiB, TiB, kB, MB, GB, TB; rate the same with "/s"; information
 /// bit, kbit, Mbit, Gbit; percent "%" for the pure number (5% = 0.05). "µ" may stand for "u".
 

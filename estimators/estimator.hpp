@@ -20,6 +20,7 @@
 #include "core/key_value_store.hpp"
 #include "core/options.hpp"
 #include "core/registry.hpp"
+#include "estimators/stored_table.hpp"
 #include "spaces/design_space.hpp"
 
 namespace duet {
@@ -29,6 +30,10 @@ struct Environment {
   std::uint64_t seed = 0;            ///< of the experiment
   std::filesystem::path directory;   ///< relative paths in options start here (the experiment file's folder)
   const DesignSpace* space = nullptr;  ///< outlives the estimator
+  /// Opens a table of a file that `duet import` made; an empty name means the only one. Empty where there is no way to
+  /// read one. \throws StoreError
+  std::function<std::unique_ptr<StoredTable>(const std::filesystem::path& file, const std::string& table)> open_table =
+      {};
 };
 
 class Estimator {

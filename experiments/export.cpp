@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/units.hpp"
+#include "experiments/simulated_clock.hpp"
 
 namespace duet {
 namespace {
@@ -42,7 +43,8 @@ bool constrains_measured(const ExperimentRecord& experiment) {
 /// The columns of an export, and a trial's cells in them.
 class Row {
  public:
-  Row(const ExperimentRecord& experiment, const ExportOptions& options) : experiment_(experiment), options_(options) {
+  Row(const ExperimentRecord& experiment, const ExportOptions& options)
+      : experiment_(experiment), options_(options), clock_(experiment.metrics) {
     for (const char* name : {"number", "status", "reason", "duplicate_of", "parents"}) add(name, name[0] == 'n' || name[0] == 'd');
     for (const Parameter& parameter : experiment.parameters) add(parameter.path, parameter.kind != Parameter::Kind::choice);
     for (std::size_t i = 0; i < experiment.metrics.size(); ++i) {
@@ -51,6 +53,7 @@ class Row {
       add(metric.name, true);
       metrics_.push_back(i);
     }
+    if (clock_.exists()) add("simulated_total_s", true);
     violation_ = !experiment.constraints.empty() && !(options.reproducible && constrains_measured(experiment));
     if (violation_) add("violation", true);
     if (!options.reproducible) {
@@ -62,7 +65,7 @@ class Row {
   /// Whether the column's values are numbers.
   bool number(std::size_t column) const { return numbers_[column]; }
 
-  /// One text per column; empty: absent.
+  /// One text per column; empty: absent. To be asked for every trial, in number order: the simulated clock runs along.
   const std::vector<std::string>& cells(const TrialRecord& trial) {
     cells_.clear();
     cells_.push_back(std::to_string(trial.number));
@@ -76,6 +79,7 @@ class Row {
     for (const std::size_t metric : metrics_) {
       cells_.push_back(trial.values.empty() ? "" : shortest(trial.values[metric]));
     }
+    if (clock_.exists()) cells_.push_back(shortest(clock_.tell(trial)));
     if (violation_) cells_.push_back(shortest(trial.violation));
     if (!options_.reproducible) {
       cells_.emplace_back(trial.cached ? "1" : "0");
@@ -93,6 +97,7 @@ class Row {
 
   const ExperimentRecord& experiment_;
   const ExportOptions& options_;
+  SimulatedClock clock_;
   std::vector<std::string> names_;
   std::vector<bool> numbers_;
   std::vector<std::size_t> metrics_;  ///< those that are exported

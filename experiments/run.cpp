@@ -12,9 +12,11 @@
 
 #include "core/errors.hpp"
 #include "core/thread_pool.hpp"
+#include "core/units.hpp"
 #include "estimators/cache.hpp"
 #include "estimators/trainer.hpp"
 #include "experiments/provenance.hpp"
+#include "experiments/simulated_clock.hpp"
 
 namespace duet {
 namespace {
@@ -85,6 +87,7 @@ class Loop {
         experiment_(std::move(experiment)),
         options_(options),
         space_(specification.space->space()),
+        simulated_(specification.metrics),
         strategy_(specification.strategy->create(specification.problem(), specification.strategy_options)),
         stored_(store_, experiment_) {
     // A learning estimator must have been told the trials 1 … t - 1, and no others, when it scores trial t.
@@ -141,6 +144,7 @@ class Loop {
     summary_.trials = told_;
     summary_.originals = originals_;
     summary_.duration_s = seconds_since(start);
+    if (simulated_.exists()) summary_.simulated_s = simulated_.now_s();
     return summary_;
   }
 
@@ -179,6 +183,11 @@ class Loop {
     while (!ended_ && asked_ < told_ + specification_.window) {
       if (originals_ >= specification_.budget.trials) {
         return finish(RunSummary::End::budget, fmt::format("the budget of {} trials is spent", originals_));
+      }
+      // By what the trials told so far have cost: those under way are finished and count, too.
+      if (const auto& most = specification_.budget.simulated_s; most && simulated_.now_s() >= *most) {
+        return finish(RunSummary::End::budget,
+                      fmt::format("the budget of {} of simulated time is spent", human(*most, "s")));
       }
       if (asked_ < specification_.initial.size()) {
         accept({specification_.initial[static_cast<std::size_t>(asked_)], {}});
@@ -363,6 +372,7 @@ class Loop {
     if (trial.replayed) ++summary_.replayed;
 
     const TrialRecord& record = trial.record;
+    simulated_.tell(record);
     outcomes_.push_back(record.duplicate_of ? outcomes_[static_cast<std::size_t>(*record.duplicate_of - 1)]
                                             : outcome(record));
     for (const Specification::Scorer& scorer : specification_.scorers) {
@@ -388,6 +398,7 @@ class Loop {
   ExperimentRecord experiment_;
   const RunOptions& options_;
   const Space& space_;
+  SimulatedClock simulated_;
   std::unique_ptr<Strategy> strategy_;
 
   std::uint64_t asked_ = 0;      // trials proposed so far

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <stop_token>
 #include <string>
 
@@ -31,6 +32,7 @@ struct RunSummary {
   std::uint64_t replayed = 0;  ///< of them taken from the database
   double duration_s = 0;
   double strategy_s = 0;       ///< of it spent in the strategy
+  std::optional<double> simulated_s;  ///< what the simulated clock shows, if there is one
 };
 
 /// Runs or resumes the experiment in an open store. Stored trials are replayed through a fresh strategy: only proposals

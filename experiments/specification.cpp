@@ -7,6 +7,7 @@
 
 #include "core/errors.hpp"
 #include "estimators/isolation.hpp"
+#include "experiments/table_file.hpp"
 #include "experiments/warm_start.hpp"
 
 namespace duet {
@@ -105,11 +106,17 @@ std::vector<std::string> worker_task(const Config& section, std::size_t index, c
           std::to_string(specification.seed), std::to_string(index)};
 }
 
+Environment environment_of(std::uint64_t seed, const std::filesystem::path& directory, const DesignSpace& space) {
+  return {seed, directory, &space, [](const std::filesystem::path& path, const std::string& table) {
+            return std::make_unique<TableFile>(path, table);
+          }};
+}
+
 void read_scorers(const Config& section, const Registry& registry, Specification& specification) {
   if (section.is_null()) section.fail("expected a list of estimators: - type: analytical");
   const std::vector<Config> entries = scorer_entries(section);
   if (entries.empty()) section.fail("at least one estimator is needed");
-  const Environment environment{specification.seed, specification.directory, specification.space.get()};
+  const Environment environment = environment_of(specification.seed, specification.directory, *specification.space);
   for (std::size_t index = 0; index < entries.size(); ++index) {
     const Config& given = entries[index];
     const EstimatorPlugin& plugin = scorer_plugin(given, registry);
@@ -146,7 +153,8 @@ void read_scorers(const Config& section, const Registry& registry, Specification
         }
       }
       static const std::set<std::string, std::less<>> columns{"number",  "status", "reason",     "violation", "duplicate_of",
-                                                              "parents", "cached", "started_at", "duration_s"};
+                                                              "parents", "cached", "started_at", "duration_s",
+                                                              "simulated_total_s"};
       if (columns.contains(metric.name)) {
         given.fail(fmt::format("metric '{}' has the name of a column that every trial has", metric.name));
       }
@@ -287,8 +295,20 @@ Specification read_specification(const Config& config, const std::filesystem::pa
 
   const Config budget = config.at("budget");
   if (budget.is_map()) {
-    budget.allow_only({"trials", "time"});
-    result.budget.trials = static_cast<std::uint64_t>(budget.at("trials").integer(1));
+    budget.allow_only({"trials", "time", "simulated_time"});
+    const auto simulated = budget.find("simulated_time");
+    const auto trials = simulated ? budget.find("trials") : std::optional(budget.at("trials"));
+    result.budget.trials = trials ? static_cast<std::uint64_t>(trials->integer(1)) : Budget::default_trials;
+    if (simulated) {
+      result.budget.simulated_s = simulated->quantity("s", 0);
+      if (*result.budget.simulated_s <= 0) simulated->fail_wrong("greater than 0");
+      if (std::none_of(result.metrics.begin(), result.metrics.end(), [](const StoredMetric& stored) {
+            return stored.metric.name == simulated_cost_metric && stored.metric.unit == "s";
+          })) {
+        simulated->fail(fmt::format("no estimator reports '{}' in s; the option 'clock' of table does",
+                                    simulated_cost_metric));
+      }
+    }
     if (const auto time = budget.find("time")) result.budget.time_s = time->quantity("s", 0);
   } else {
     result.budget.trials = static_cast<std::uint64_t>(budget.integer(1));
@@ -370,7 +390,7 @@ void serve_worker(const Registry& registry) {
     const Config config = Config::parse(task[1], task[0]);
     ServedEstimator served;
     served.space = std::make_unique<DesignSpace>(DesignSpace::read(config.at("space"), registry.spaces));
-    const Environment environment{std::stoull(task[3]), task[2], served.space.get()};
+    const Environment environment = environment_of(std::stoull(task[3]), task[2], *served.space);
     const Config given = scorer_entries(config.at("estimators"))[std::stoul(task[4])];
     const EstimatorPlugin& plugin = scorer_plugin(given, registry);
     served.estimator = plugin.create(scorer_options(given, plugin), environment);

@@ -38,6 +38,9 @@ struct Objective {
 struct Budget {
   std::uint64_t trials = 0;      ///< original trials (duplicates cost nothing); at least 1
   std::optional<double> time_s;  ///< wall-clock; ends a run, never steers it
+  std::optional<double> simulated_s;  ///< of the simulated clock (experiments/simulated_clock.hpp)
+
+  static constexpr std::uint64_t default_trials = 1'000'000;  ///< where only simulated_s is given
 };
 
 /// A parsed and checked experiment. Movable; its objects refer to each other through stable addresses.

@@ -14,18 +14,29 @@ const std::vector<std::string> operators{"none", "skip_connect", "nor_conv_1x1",
 /// The cell's edges in the order of its architecture string: `to`, `from`.
 struct Edge {
   int to, from;
-  std::string name() const { return fmt::format("edge_{}_{}", to, from); }
+  std::string_view name;
 };
-constexpr std::array<Edge, 6> edges{{{1, 0}, {2, 0}, {2, 1}, {3, 0}, {3, 1}, {3, 2}}};
+constexpr std::array<Edge, 6> edges{{{1, 0, "edge_1_0"},
+                                     {2, 0, "edge_2_0"},
+                                     {2, 1, "edge_2_1"},
+                                     {3, 0, "edge_3_0"},
+                                     {3, 1, "edge_3_1"},
+                                     {3, 2, "edge_3_2"}}};
+using Cell = std::array<std::string_view, edges.size()>;  ///< an operator for each edge
 constexpr int last_node = 3;
 
 constexpr std::int64_t stages = 3;
 
-std::string architecture_string(const std::array<std::string, edges.size()>& cell) {
+/// Made for every look-up in a table, so it does without formatting.
+std::string architecture_string(const Cell& cell) {
   std::string text;
+  text.reserve(96);
   for (std::size_t i = 0; i < edges.size(); ++i) {
     if (edges[i].from == 0) text += text.empty() ? "|" : "+|";
-    text += fmt::format("{}~{}|", cell[i], edges[i].from);
+    text += cell[i];
+    text += '~';
+    text += static_cast<char>('0' + edges[i].from);
+    text += '|';
   }
   return text;
 }
@@ -69,7 +80,7 @@ class NasBench201 final : public DesignPart {
   std::vector<SpaceNode> nodes() const override {
     std::vector<SpaceNode> nodes;
     for (std::size_t i = 0; i < edges.size(); ++i) {
-      nodes.push_back(choice(edges[i].name(), choices_[i],
+      nodes.push_back(choice(std::string(edges[i].name), choices_[i],
                              fmt::format("Operation from node {} to node {}.", edges[i].from, edges[i].to)));
     }
     return nodes;
@@ -95,9 +106,10 @@ class NasBench201 final : public DesignPart {
   std::optional<Network> network(const Assignment& assignment) const override { return build(assignment); }
 
  private:
-  static std::array<std::string, edges.size()> cell(const Assignment& assignment) {
-    std::array<std::string, edges.size()> cell;
-    for (std::size_t i = 0; i < edges.size(); ++i) cell[i] = assignment.option(edges[i].name());
+  /// Views into the space's own texts.
+  static Cell cell(const Assignment& assignment) {
+    Cell cell;
+    for (std::size_t i = 0; i < edges.size(); ++i) cell[i] = assignment.option(edges[i].name);
     return cell;
   }
 
@@ -166,14 +178,14 @@ class NasBench201 final : public DesignPart {
 
   /// Node j is the sum over i < j of the edge operations on node i; node 0 is the input, node 3 the output.
   static NodeId add_cell(Network& network, const std::string& name, NodeId input,
-                         const std::array<std::string, edges.size()>& operations) {
+                         const Cell& operations) {
     const Shape shape = network.node(input).shape;
     std::array<NodeId, last_node + 1> nodes{input};
     for (int to = 1; to <= last_node; ++to) {
       std::vector<NodeId> terms;
       for (std::size_t i = 0; i < edges.size(); ++i) {
         if (edges[i].to != to || operations[i] == "none") continue;
-        terms.push_back(add_operation(network, name + "." + edges[i].name(),
+        terms.push_back(add_operation(network, fmt::format("{}.{}", name, edges[i].name),
                                       nodes[static_cast<std::size_t>(edges[i].from)], operations[i],
                                       shape[1]));
       }
@@ -186,7 +198,7 @@ class NasBench201 final : public DesignPart {
   }
 
   static NodeId add_operation(Network& network, const std::string& name, NodeId x,
-                              const std::string& operation, std::int64_t channels) {
+                              std::string_view operation, std::int64_t channels) {
     if (operation == "skip_connect") return network.add(name, Identity{}, {x});
     if (operation == "avg_pool_3x3") {
       return network.add(name, Pool{.kind = Pool::Kind::average, .kernel = 3, .stride = 1, .padding = 1},

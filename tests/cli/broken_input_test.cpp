@@ -64,7 +64,7 @@ INSTANTIATE_TEST_SUITE_P(
                    "FILE:7:30: 'space.design.parameters.size.ordinal[1]' needs a unit, for example '512KiB'"},
         BrokenFile{
             "wrong_unit", "timeout: 60s", "timeout: 60MB",
-            "FILE:13:14: 'estimators[0].timeout': 'MB' is not a unit of time (ps, ns, us, ms, s, min, h)"},
+            "FILE:13:14: 'estimators[0].timeout': 'MB' is not a unit of time (ps, ns, us, ms, s, min, h, d)"},
         BrokenFile{"unit_in_a_name", "energy_j: {unit: nJ", "energy_nj: {unit: nJ",
                    "FILE:16:25: the values of 'energy_nj' will be kept in J: name it 'energy_j'"},
         BrokenFile{"unknown_space", "type: parameters", "type: parameter",
@@ -201,23 +201,23 @@ TEST_F(BrokenTable, Absent) {
 }
 
 TEST_F(BrokenTable, RaggedRow) {
-  table_refused("ways,latency\n1,9\n2,8,7\n", "data.csv:3: the row has 3 fields where the header has 2");
+  table_refused("ways,latency\n1,9\n2,8,7\n", "data.csv:3:5: the row has 3 fields where the header has 2");
 }
 
 TEST_F(BrokenTable, MissingColumn) {
-  table_refused("ways,latencies\n1,9\n", "data.csv:1: no column 'latency'; known: ways, latencies");
+  table_refused("ways,latencies\n1,9\n", "data.csv:1:1: no column 'latency'; known: ways, latencies");
 }
 
 TEST_F(BrokenTable, TextForANumber) {
-  table_refused("ways,latency\n1,9\n2,fast\n", "data.csv:3: 'fast' in column 'latency' is not a number");
+  table_refused("ways,latency\n1,9\n2,fast\n", "data.csv:3:3: 'fast' in column 'latency' is not a number");
 }
 
 TEST_F(BrokenTable, TwoRowsForOneKey) {
-  table_refused("ways,latency\n1,9\n1,8\n", "data.csv:3: a second row for '1'; the first is in line 2");
+  table_refused("ways,latency\n1,9\n1,8\n", "data.csv:3:1: a second row for '1'; the first is in line 2");
 }
 
 TEST_F(BrokenTable, Compressed) {
-  table_refused("\x1f\x8b\x08", "data.csv:1: the file is compressed; unpack it first");
+  table_refused("\x1f\x8b\x08", "data.csv:1:1: the file is compressed; unpack it first");
 }
 
 TEST_F(BrokenTable, AMissingRowIsAFailedTrial) {

@@ -18,6 +18,7 @@ struct Example {
   std::string name;
   int trials;         ///< of the short form
   std::string table;  ///< reference data that stands beside the file; empty: none
+  std::vector<std::string> import = {};  ///< format, files of reference data and database that is made of them
 };
 
 std::ostream& operator<<(std::ostream& stream, const Example& example) {
@@ -42,6 +43,17 @@ void check(const Example& example) {
     const auto table = reference_data(example.table);
     if (!table) GTEST_SKIP() << "reference data " << example.table << " not found";
     fs::create_symlink(*table, folder / example.table);
+  }
+  if (!example.import.empty()) {
+    std::vector<std::string> arguments{"import", example.import.front()};
+    for (std::size_t i = 1; i + 1 < example.import.size(); ++i) {
+      const auto part = reference_data(example.import[i]);
+      if (!part) GTEST_SKIP() << "reference data " << example.import[i] << " not found";
+      arguments.push_back(part->string());
+    }
+    arguments.insert(arguments.end(), {"-o", example.import.back()});
+    const Finished imported = duet(folder.path(), arguments);
+    ASSERT_EQ(imported.exit_code, 0) << imported.err;
   }
   const std::string file = example.name + ".yaml";
   const Finished valid = duet(folder.path(), {"validate", file});
@@ -70,6 +82,10 @@ void check(const Example& example) {
 
 const std::vector<Example> quick{{"nas_bench_201", 200, "nb201_accuracy.csv"},
                                  {"nas_bench_macro", 1000, "nas_bench_macro.csv"},
+                                 {"nas_bench_201_devices", 300, "",
+                                  {"nas_bench_201", "nb201_accuracy.csv", "nb201_latency_help.csv", "nb201.db"}},
+                                 {"accel_nasbench", 300, "", {"accel_nasbench", "accel_nasbench.csv", "accel.db"}},
+                                 {"ofa_latency", 200, "", {"ofa_latency", "ofa_lut_i7_8700k.csv", "ofa.db"}},
                                  {"hardware_only", 300, ""},
                                  {"command", 25, ""}};
 const std::vector<Example> trained{{"quickstart", 2, ""}, {"network_only", 2, ""}};

@@ -49,6 +49,7 @@ TEST(Units, QuantitiesAreCorrectlyRounded) {
   EXPECT_EQ(quantity("250um2", "mm2"), 250e-6);
   EXPECT_EQ(quantity("2min", "s"), 120);
   EXPECT_EQ(quantity("1.5h", "s"), 5400);
+  EXPECT_EQ(quantity("1.5d", "s"), 129'600);
   EXPECT_EQ(quantity("2MB", "B"), 2e6);
   EXPECT_EQ(quantity("1TiB", "B"), 1099511627776.0);
   EXPECT_EQ(quantity("16 GB/s", "B/s"), 16e9);
@@ -134,6 +135,7 @@ TEST(Units, HumanExamples) {
   EXPECT_EQ(human(999.99e-6, "s"), "1 ms");  // never "1000 us"
   EXPECT_EQ(human(90, "s"), "1.5 min");
   EXPECT_EQ(human(7200, "s"), "2 h");
+  EXPECT_EQ(human(1000 * 86400.0, "s"), "1000 d");
   EXPECT_EQ(human(-0.002, "s"), "-2 ms");
   EXPECT_EQ(human(123456, "1"), "123456");
   EXPECT_EQ(human(0.123456, "1"), "0.1235");

@@ -67,16 +67,16 @@ TEST(Csv, ReadsQuotedFields) {
 }
 
 TEST(Csv, ErrorsNameTheLine) {
-  EXPECT_EQ(csv_error(""), "t.csv:1: the file is empty: expected a line with the columns' names");
-  EXPECT_EQ(csv_error("\n\n"), "t.csv:1: the file is empty: expected a line with the columns' names");
-  EXPECT_EQ(csv_error("a,b\n1,2\n\n3\n"), "t.csv:4: the row has 1 field where the header has 2");
-  EXPECT_EQ(csv_error("a,b\n1,2,3\n"), "t.csv:2: the row has 3 fields where the header has 2");
-  EXPECT_EQ(csv_error("a,b\n\"x\ny\",1\n1\n"), "t.csv:4: the row has 1 field where the header has 2");
-  EXPECT_EQ(csv_error("a,b\n1,\"2\n3,4\n"), "t.csv:2: a quote is opened here and never closed");
+  EXPECT_EQ(csv_error(""), "t.csv:1:1: the file is empty: expected a line with the columns' names");
+  EXPECT_EQ(csv_error("\n\n"), "t.csv:1:1: the file is empty: expected a line with the columns' names");
+  EXPECT_EQ(csv_error("a,b\n1,2\n\n3\n"), "t.csv:4:1: the row has 1 field where the header has 2");
+  EXPECT_EQ(csv_error("a,b\n1,2,3\n"), "t.csv:2:5: the row has 3 fields where the header has 2");
+  EXPECT_EQ(csv_error("a,b\n\"x\ny\",1\n1\n"), "t.csv:4:1: the row has 1 field where the header has 2");
+  EXPECT_EQ(csv_error("a,b\n1,\"2\n3,4\n"), "t.csv:2:3: a quote is opened here and never closed");
   EXPECT_EQ(csv_error("a,b\n\"1\"2,3\n"),
-            "t.csv:2: text behind a closing quote (a quote inside a quoted field is written twice)");
-  EXPECT_EQ(csv_error(std::string("a,b\n1,\0\n", 8)), "t.csv:2: a zero byte: this is not a text file");
-  EXPECT_EQ(csv_error("\x1f\x8b\x08"), "t.csv:1: the file is compressed; unpack it first");
+            "t.csv:2:4: text behind a closing quote (a quote inside a quoted field is written twice)");
+  EXPECT_EQ(csv_error(std::string("a,b\n1,\0\n", 8)), "t.csv:2:3: a zero byte: this is not a text file");
+  EXPECT_EQ(csv_error("\x1f\x8b\x08"), "t.csv:1:1: the file is compressed; unpack it first");
 }
 
 // --- Table
@@ -171,17 +171,17 @@ TEST_F(TableTest, EqualKeysForEqualRowsOnly) {
 }
 
 TEST_F(TableTest, ErrorsOfTheFileNameItsLine) {
-  EXPECT_EQ(error("name,lat\nx-1,1\nx-1,2\n"), "t.csv:3: a second row for 'x-1'; the first is in line 2");
-  EXPECT_EQ(error("name,lat\nx-1,1\nx-2,fast\n"), "t.csv:3: 'fast' in column 'lat' is not a number");
-  EXPECT_EQ(error("name,lat\nx-1,inf\n"), "t.csv:2: 'inf' in column 'lat' is not a number");
-  EXPECT_EQ(error("name,lat\nx-1,1e999\n"), "t.csv:2: '1e999' in column 'lat' is not a number");
+  EXPECT_EQ(error("name,lat\nx-1,1\nx-1,2\n"), "t.csv:3:1: a second row for 'x-1'; the first is in line 2");
+  EXPECT_EQ(error("name,lat\nx-1,1\nx-2,fast\n"), "t.csv:3:5: 'fast' in column 'lat' is not a number");
+  EXPECT_EQ(error("name,lat\nx-1,inf\n"), "t.csv:2:5: 'inf' in column 'lat' is not a number");
+  EXPECT_EQ(error("name,lat\nx-1,1e999\n"), "t.csv:2:5: '1e999' in column 'lat' is not a number");
   EXPECT_EQ(error("name,lat,other\nx-1,1,fast\n"), "") << "columns that are not used may hold anything";
-  EXPECT_EQ(error("name,lat\nx-1\n"), "t.csv:2: the row has 1 field where the header has 2");
-  EXPECT_EQ(error("name,latt\nx-1,1\n"), "t.csv:1: no column 'lat'; did you mean 'latt'?");
-  EXPECT_EQ(error("names,lat\nx-1,1\n"), "t.csv:1: no column 'name'; did you mean 'names'?");
-  EXPECT_EQ(error("name,lat,lat\nx-1,1,2\n"), "t.csv:1: more than one column is named 'lat'");
-  EXPECT_EQ(error("name,lat\n"), "t.csv:1: the table has no rows");
-  EXPECT_EQ(error(""), "t.csv:1: the file is empty: expected a line with the columns' names");
+  EXPECT_EQ(error("name,lat\nx-1\n"), "t.csv:2:1: the row has 1 field where the header has 2");
+  EXPECT_EQ(error("name,latt\nx-1,1\n"), "t.csv:1:1: no column 'lat'; did you mean 'latt'?");
+  EXPECT_EQ(error("names,lat\nx-1,1\n"), "t.csv:1:1: no column 'name'; did you mean 'names'?");
+  EXPECT_EQ(error("name,lat,lat\nx-1,1,2\n"), "t.csv:1:1: more than one column is named 'lat'");
+  EXPECT_EQ(error("name,lat\n"), "t.csv:1:1: the table has no rows");
+  EXPECT_EQ(error(""), "t.csv:1:1: the file is empty: expected a line with the columns' names");
 }
 
 TEST_F(TableTest, ErrorsOfTheOptionsNameTheirPlace) {

@@ -186,6 +186,41 @@ std::optional<std::string> as_experiment(std::string text) {
   return text;
 }
 
+/// The same for a table that `duet import` made: its one row has the columns that the estimator reads.
+void write_stand_in_database(const Config& estimator, const fs::path& file, const fs::path& directory) {
+  std::string header, row, key, flags;
+  for (const Config& column : estimator.at("key_column").items(true)) {
+    key += (key.empty() ? "" : ",") + column.text();
+    header += column.text() + ",";
+    row += "key,";
+  }
+  const auto add = [&](const std::string& column, const std::string& unit) {
+    header += column + ",";
+    row += "1,";
+    flags += fmt::format(" --minimize {0} --unit {0}={1}", column, unit);
+  };
+  const Config metrics = estimator.at("metrics");
+  for (const std::string& name : metrics.is_map() ? metrics.keys() : std::vector<std::string>()) {
+    const Config metric = metrics.at(name);
+    add(metric.is_map() && metric.has("column") ? metric.at("column").text() : name, "1");
+  }
+  if (!metrics.is_map()) {
+    for (const Config& name : metrics.items(true)) add(name.text(), "1");
+  }
+  if (estimator.has("clock")) {
+    for (const Config& entry : estimator.at("clock").items(true)) {
+      add(entry.is_map() ? entry.at("column").text() : entry.text(), "s");
+    }
+  }
+  header.back() = row.back() = '\n';
+  testing::write_file(directory / "stand_in.csv", header + row);
+  const std::string table = estimator.has("table") ? " --table " + estimator.at("table").text() : "";
+  const Outcome done = run(fmt::format("duet import csv stand_in.csv -o {} --key {}{}{}", file.filename().string(), key,
+                                       flags, table),
+                           directory);
+  EXPECT_EQ(done.exit_code, 0) << done.output;
+}
+
 /// A table with the columns that the experiment's `table` estimators read, where there is none: their
 /// configuration can then be checked without the published tables.
 void write_stand_in_tables(const std::string& experiment, const fs::path& directory) {
@@ -197,6 +232,10 @@ void write_stand_in_tables(const std::string& experiment, const fs::path& direct
     if (!estimator.is_map() || estimator.at("type").text() != "table") continue;
     const fs::path file = directory / estimator.at("file").text();
     if (fs::exists(file)) continue;
+    if (file.extension() == ".db") {
+      write_stand_in_database(estimator, file, directory);
+      continue;
+    }
     std::string header, row;
     for (const Config& column : estimator.at("key_column").items(true)) {
       header += column.text() + ",";
@@ -344,7 +383,8 @@ TEST_P(Console, CommandsDoWhatThePageSays) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Docs, Console,
-                         ::testing::Values("README.md", "docs/command_line.md", "docs/tournament.md"),
+                         ::testing::Values("README.md", "docs/command_line.md", "docs/tables.md",
+                                           "docs/tournament.md"),
                          [](const auto& page) {
                            std::string name = fs::path(page.param).stem().string();
                            std::erase(name, '_');
