@@ -6,12 +6,14 @@
 namespace duet {
 
 StrategyPlugin ant_colony_strategy();
+StrategyPlugin boshnas_strategy();
 StrategyPlugin cma_es_strategy();
 StrategyPlugin differential_evolution_strategy();
 StrategyPlugin exhaustive_strategy();
 StrategyPlugin gp_ehvi_strategy();
 StrategyPlugin gp_ei_strategy();
 StrategyPlugin latin_hypercube_strategy();
+StrategyPlugin linas_strategy();
 StrategyPlugin local_search_strategy();
 StrategyPlugin moead_strategy();
 StrategyPlugin nsga2_strategy();
@@ -20,6 +22,7 @@ StrategyPlugin parego_strategy();
 StrategyPlugin random_strategy();
 StrategyPlugin regularized_evolution_strategy();
 StrategyPlugin simulated_annealing_strategy();
+StrategyPlugin smac_strategy();
 StrategyPlugin sms_emoa_strategy();
 StrategyPlugin sobol_strategy();
 StrategyPlugin tpe_strategy();

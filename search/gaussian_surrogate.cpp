@@ -238,6 +238,15 @@ std::vector<Point> GaussianSurrogate::predict_means(std::span<const Candidate> c
   return points;
 }
 
+std::vector<double> GaussianSurrogate::predict_infeasible(std::span<const Candidate> candidates) const {
+  std::vector<double> doubt(candidates.size(), 0);
+  if (feasibility_.empty()) return doubt;
+  const std::vector<double> rows = space_->rows(candidates);
+  feasibility_.front().model.predict_mean(space_->view(rows), doubt);
+  for (double& value : doubt) value -= feasible_limit_;
+  return doubt;
+}
+
 // --- Options
 
 std::vector<Option> gp_options() {

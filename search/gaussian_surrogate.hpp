@@ -44,6 +44,10 @@ class GaussianSurrogate {
   /// Means only: much cheaper.
   std::vector<Point> predict_means(std::span<const Candidate> candidates) const;
 
+  /// By how many deviations of the feasibility model each candidate seems infeasible rather than feasible; 0 or less:
+  /// feasible.
+  std::vector<double> predict_infeasible(std::span<const Candidate> candidates) const;
+
   /// The feasible trials, and what is believed of pending ones, on the model's scale.
   const std::vector<Point>& incumbents() const { return incumbents_; }
   /// How the model's scale of each target relates to a linear scale.

@@ -1,5 +1,6 @@
 #include "tests/contracts/strategy_contract.hpp"
 
+#include <algorithm>
 #include <functional>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -21,6 +22,22 @@ Catalog<StrategyPlugin> builtin_catalog() {
   return catalog;
 }
 
+/// A strategy as it comes, but for models that look at fewer candidates: the contract is about the loop around them.
+StrategyPlugin builtin(const std::string& name) {
+  StrategyPlugin plugin = builtin_catalog().at(name);
+  for (Option& option : plugin.options) {
+    if (option.name == "evaluations") option.fallback = "40";
+    if (option.name == "generations") option.fallback = "3";
+  }
+  return plugin;
+}
+
+bool has_dear_model(const StrategyPlugin& plugin) {
+  return std::any_of(plugin.options.begin(), plugin.options.end(), [](const Option& option) {
+    return option.name == "evaluations" || option.name == "descents" || option.name == "predictor";
+  });
+}
+
 std::vector<std::string> check_names() {
   std::vector<std::string> names;
   for (const StrategyCheck& check : strategy_checks()) names.push_back(check.name);
@@ -40,7 +57,7 @@ class BuiltinStrategy : public ::testing::TestWithParam<std::tuple<std::string, 
 
 TEST_P(BuiltinStrategy, KeepsTheContract) {
   const auto& [strategy, check] = GetParam();
-  EXPECT_THAT(run_check(check, builtin_catalog().at(strategy)), IsEmpty());
+  EXPECT_THAT(run_check(check, builtin(strategy)), IsEmpty());
 }
 
 INSTANTIATE_TEST_SUITE_P(Catalog, BuiltinStrategy,
@@ -55,7 +72,9 @@ class LearningStrategy : public ::testing::TestWithParam<std::string> {};
 TEST_P(LearningStrategy, BeatsSampling) {
   static const std::set<std::string> spread{"exhaustive", "latin_hypercube", "random", "sobol"};
   if (spread.contains(GetParam())) GTEST_SKIP() << "does not claim to learn";
-  EXPECT_THAT(check_beats_sampling(builtin_catalog().at(GetParam())), IsEmpty());
+  const StrategyPlugin plugin = builtin(GetParam());
+  if (has_dear_model(plugin)) GTEST_SKIP() << "tests/search/bayesian_test.cpp compares it with random";
+  EXPECT_THAT(check_beats_sampling(plugin), IsEmpty());
 }
 
 INSTANTIATE_TEST_SUITE_P(Catalog, LearningStrategy, ::testing::ValuesIn(builtin_catalog().names()),
