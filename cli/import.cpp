@@ -59,6 +59,7 @@ std::pair<std::string, std::string> assignment(const std::string& option, const 
 
 TableFormat format_of(const ImportArguments& arguments) {
   TableFormat format = table_format(arguments.format);
+  if (arguments.format == "csv") format.summary.clear();  // it speaks of the format, not of the table
   for (const std::string& key : arguments.keys) format.keys.push_back(split(key));
   for (const std::string& group : arguments.groups) format.groups.push_back(split(group));
   const auto column = [&](const std::string& name) -> ColumnRule& {
