@@ -1,4 +1,5 @@
 #include "search/strategy.hpp"
+#include "tests/testing.hpp"
 
 #include <gtest/gtest.h>
 
@@ -60,7 +61,10 @@ TEST_F(WhyUnsuitable, ConditionalParameters) {
 TEST(BuiltinStrategies, StandInTheCatalogUnderTheNamesOfTheirFiles) {
   Catalog<StrategyPlugin> catalog("strategy");
   add_builtin_strategies(catalog);
-  EXPECT_EQ(catalog.names(), (std::vector<std::string>{"nsga2", "random", "regularized_evolution"}));
+  EXPECT_GT(catalog.names().size(), 15U);
+  for (const std::string& name : catalog.names()) {
+    EXPECT_TRUE(std::filesystem::exists(testing::source_root() / "search" / (name + ".cpp"))) << name;
+  }
 }
 
 }  // namespace
