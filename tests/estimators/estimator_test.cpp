@@ -98,7 +98,7 @@ TEST(BuiltinEstimators, DescribeThemselves) {
   Catalog<EstimatorPlugin> catalog("estimator");
   add_builtin_estimators(catalog);
   EXPECT_THAT(catalog.names(),
-              ::testing::ElementsAre("analytical", "command", "network_counts", "table", "trained"));
+              ::testing::ElementsAre("analytical", "command", "network_counts", "table", "test_problem", "trained"));
   for (const std::string& name : catalog.names()) {
     const EstimatorPlugin& plugin = catalog.at(name);
     EXPECT_TRUE(plugin.summary.ends_with('.')) << name;

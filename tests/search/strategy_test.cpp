@@ -1,7 +1,10 @@
 #include "search/strategy.hpp"
-#include "tests/testing.hpp"
+
+#include <filesystem>
 
 #include <gtest/gtest.h>
+
+#include "tests/testing.hpp"
 
 namespace duet {
 namespace {
