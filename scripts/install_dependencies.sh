@@ -3,10 +3,10 @@
 set -euo pipefail
 
 packages=(g++ cmake ninja-build ccache git
-  libboost-graph-dev libboost-dev libcli11-dev libfmt-dev libsqlite3-dev libtorch-dev libyaml-cpp-dev
+  libboost-graph-dev libboost-dev libcli11-dev libfmt-dev libonnx-dev libprotobuf-dev libsqlite3-dev libtorch-dev libyaml-cpp-dev
   nlohmann-json3-dev zlib1g-dev dataset-fashion-mnist)
 if [ "${1:-}" = --tests ]; then
-  packages+=(libgtest-dev libgmock-dev sqlite3)
+  packages+=(libgtest-dev libgmock-dev libonnx-testdata sqlite3)
 fi
 
 missing=()

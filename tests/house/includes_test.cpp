@@ -40,6 +40,7 @@ const std::vector<ThirdParty>& third_parties() {
   static const std::vector<ThirdParty> rules{
       {std::regex("yaml-cpp/.*"), {"core"}, true},
       {std::regex("boost/graph/.*"), {"spaces"}, true},
+      {std::regex("(google/protobuf|onnx)/.*"), {"spaces"}, true},
       {std::regex("boost/multiprecision/.*"), {"core"}, true},
       {std::regex("sqlite3.h"), {"experiments"}, true},
       {std::regex("(torch|ATen|c10)/.*"), {"estimators"}, true},
