@@ -4,10 +4,10 @@
 set -euo pipefail
 
 packages=(g++ cmake ninja-build ccache git
-  libboost-graph-dev libboost-dev libcli11-dev libeigen3-dev libfmt-dev libsqlite3-dev libtorch-dev libyaml-cpp-dev
-  nlohmann-json3-dev zlib1g-dev dataset-fashion-mnist)
+  libboost-graph-dev libboost-dev libcli11-dev libeigen3-dev libfmt-dev libonnx-dev libprotobuf-dev libsqlite3-dev
+  libtorch-dev libyaml-cpp-dev nlohmann-json3-dev zlib1g-dev dataset-fashion-mnist)
 if [ "${1:-}" = --tests ] || [ "${1:-}" = --ci ]; then
-  packages+=(libgtest-dev libgmock-dev python3 sqlite3)
+  packages+=(libgtest-dev libgmock-dev libonnx-testdata python3 sqlite3)
 fi
 if [ "${1:-}" = --ci ]; then
   packages+=(clang-14 clang-tidy-14 lcov libclang-rt-14-dev)

@@ -43,6 +43,7 @@ const std::vector<ThirdParty>& third_parties() {
       {std::regex("boost/graph/.*"), {"spaces"}, true},
       {std::regex("boost/(math|multiprecision)/.*"), {"core"}, true},
       {std::regex("boost/random/.*"), {"search"}, true},
+      {std::regex("(google/protobuf|onnx)/.*"), {"spaces"}, true},
       {std::regex("sqlite3.h"), {"experiments"}, true},
       {std::regex("(torch|ATen|c10)/.*"), {"estimators"}, true},
       {std::regex("zlib.h"), {"estimators"}, true},

@@ -1,0 +1,71 @@
+#pragma once
+/// ONNX in and out: any model's graph as a Network, any Network as a model that runs elsewhere. Opsets 1 to 17 of the
+/// default domain; older than 7 go through libonnx's version converter.
+///
+/// Weights are never needed for counting, so they are not read: files of many gigabytes, and models whose external data
+/// are missing, import in the time of their graph.
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "spaces/network.hpp"
+
+namespace duet {
+
+/// What became of a node of the file.
+enum class OnnxFidelity {
+  modelled,      ///< by operators of duet with the same shapes, parameters and multiply-accumulates
+  approximated,  ///< its output's shape and its counts are right, but something that a cost model could use is not kept
+  ignored,       ///< costs nothing at inference: constants, arithmetic on shapes, dropout
+};
+std::string_view to_string(OnnxFidelity fidelity);
+
+struct OnnxNode {
+  std::string name;  ///< the node's, or its first output's
+  std::string type;  ///< of the operator: "Conv"
+  OnnxFidelity fidelity = OnnxFidelity::modelled;
+  std::string note;  ///< why approximated or ignored, or what it is part of
+};
+
+struct OnnxImport {
+  Network network;
+  std::vector<OnnxNode> nodes;  ///< every node of the file, in its order (the converter's, if it ran)
+  std::int64_t opset = 0;       ///< the file's
+  std::string producer;
+
+  std::size_t count(OnnxFidelity fidelity) const;
+};
+
+/// Values for symbolic dimensions, by name; the unnamed dimension i of an input is "input:i".
+using OnnxDimensions = std::map<std::string, std::int64_t, std::less<>>;
+
+/// Reads a model. Nodes of the network have the names of the file's nodes, or where these are missing or taken, of their
+/// outputs. Several outputs are joined by an `Outputs`. Scalars become tensors of shape (1).
+/// \throws ConfigError that begins with the file's name: unreadable, damaged, an unbound symbolic dimension, a bound one
+/// that does not exist, control flow, sequences and strings, or an output whose shape depends on data.
+OnnxImport import_onnx(const std::filesystem::path& file, const OnnxDimensions& dimensions = {});
+
+/// The same from the bytes of a file; `name` stands for it in messages.
+OnnxImport import_onnx(std::string_view bytes, const std::string& name, const OnnxDimensions& dimensions = {});
+
+/// Where the exporter puts weights.
+struct OnnxExportOptions {
+  /// Seed of the weights: normal numbers with He's deviation, normalisations 1 and 0, keyed by seed and node.
+  std::uint64_t seed = 0;
+  /// Weights go to this file beside the model, as a model above 2 GB must; empty: into the model.
+  std::string external_data = {};
+  /// Weights are zero; external data are zero altogether, in a sparse file that takes no room.
+  bool zeros = false;
+};
+
+/// Writes the network as a model of opset 17 that passes the ONNX checker. Importing it gives the same network, node by
+/// node, if its inputs and learned constants stand where they are first used.
+/// \throws ConfigError if the file cannot be written, the model is above 2 GB without external data, or the network has a
+/// node that ONNX has no operator for (`Other`; the message names it).
+void export_onnx(const Network& network, const std::filesystem::path& file, const OnnxExportOptions& options = {});
+
+}  // namespace duet

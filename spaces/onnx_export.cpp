@@ -1,0 +1,502 @@
+#include <algorithm>
+#include <cmath>
+#include <fmt/format.h>
+#include <fstream>
+#include <limits>
+#include <numeric>
+#include <onnx/onnx_pb.h>
+
+#include "core/errors.hpp"
+#include "core/random.hpp"
+#include "spaces/onnx.hpp"
+
+namespace duet {
+namespace {
+
+using onnx::AttributeProto;
+using onnx::NodeProto;
+using onnx::TensorProto;
+using Ints = std::vector<std::int64_t>;
+
+constexpr float epsilon = 1e-5F;
+// Protocol buffers end at 2 GB.
+constexpr std::int64_t most_bytes_within = (std::int64_t{1} << 31) - (std::int64_t{1} << 24);
+
+void set(NodeProto& node, const char* name, std::int64_t value) {
+  AttributeProto& attribute = *node.add_attribute();
+  attribute.set_name(name);
+  attribute.set_type(AttributeProto::INT);
+  attribute.set_i(value);
+}
+
+void set(NodeProto& node, const char* name, float value) {
+  AttributeProto& attribute = *node.add_attribute();
+  attribute.set_name(name);
+  attribute.set_type(AttributeProto::FLOAT);
+  attribute.set_f(value);
+}
+
+void set(NodeProto& node, const char* name, const Ints& values) {
+  AttributeProto& attribute = *node.add_attribute();
+  attribute.set_name(name);
+  attribute.set_type(AttributeProto::INTS);
+  for (const std::int64_t value : values) attribute.add_ints(value);
+}
+
+void set(NodeProto& node, const char* name, const std::string& value) {
+  AttributeProto& attribute = *node.add_attribute();
+  attribute.set_name(name);
+  attribute.set_type(AttributeProto::STRING);
+  attribute.set_s(value);
+}
+
+/// "reduce_mean" as "ReduceMean".
+std::string camel_case(std::string_view name) {
+  std::string result;
+  bool upper = true;
+  for (const char c : name) {
+    if (c == '_') {
+      upper = true;
+      continue;
+    }
+    result += upper && c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+    upper = false;
+  }
+  return result;
+}
+
+class Exporter {
+ public:
+  Exporter(const Network& network, const std::filesystem::path& file, const OnnxExportOptions& options)
+      : network_(network), file_(file), options_(options), integral_(network.nodes().size(), false) {
+    if (options_.external_data.empty()) return;
+    const std::filesystem::path data = file.parent_path() / options_.external_data;
+    external_.open(data, std::ios::binary | std::ios::trunc);
+    if (!external_) throw ConfigError(fmt::format("{}: cannot be written", data.string()));
+  }
+
+  void run() {
+    model_.set_ir_version(8);
+    model_.set_producer_name("duet");
+    model_.add_opset_import()->set_version(17);
+    graph().set_name("network");
+    find_integers();
+    for (NodeId id = 0; id < network_.nodes().size(); ++id) {
+      id_ = id;
+      std::visit([this](const auto& op) { write(op); }, node().op);
+    }
+    const Node& last = network_.node(network_.output());
+    if (std::holds_alternative<Outputs>(last.op)) {
+      for (const NodeId id : last.inputs) add_output(id);
+    } else {
+      add_output(network_.output());
+    }
+    save();
+  }
+
+ private:
+  onnx::GraphProto& graph() { return *model_.mutable_graph(); }
+  const Node& node() const { return network_.node(id_); }
+  const Shape& input_shape(std::size_t i = 0) const { return network_.node(node().inputs[i]).shape; }
+  const std::string& input(std::size_t i = 0) const { return network_.node(node().inputs[i]).name; }
+
+  /// Token numbers and positions, and what only moves them.
+  void find_integers() {
+    const auto nodes = network_.nodes();
+    for (NodeId id = nodes.size(); id-- > 0;) {
+      const Node& user = nodes[id];
+      const bool moves = std::holds_alternative<Reshape>(user.op) || std::holds_alternative<Slice>(user.op) ||
+                         std::holds_alternative<Transpose>(user.op) || std::holds_alternative<Identity>(user.op);
+      if (const auto* top = std::get_if<TopK>(&user.op); top != nullptr && top->indices) integral_[id] = true;
+      if (std::holds_alternative<Embedding>(user.op) || (moves && integral_[id])) {
+        const NodeId source = user.inputs[0];
+        if (!std::holds_alternative<Constant>(nodes[source].op)) integral_[source] = true;
+      }
+    }
+  }
+
+  void add_type(onnx::ValueInfoProto& info, NodeId id) {
+    info.set_name(network_.node(id).name);
+    auto* tensor = info.mutable_type()->mutable_tensor_type();
+    tensor->set_elem_type(integral_[id] ? TensorProto::INT64 : TensorProto::FLOAT);
+    for (const std::int64_t extent : network_.node(id).shape) tensor->mutable_shape()->add_dim()->set_dim_value(extent);
+  }
+
+  void add_output(NodeId id) { add_type(*graph().add_output(), id); }
+
+  NodeProto& add(const std::string& type, const std::string& name, const std::vector<std::string>& inputs) {
+    NodeProto& made = *graph().add_node();
+    made.set_op_type(type);
+    made.set_name(name);
+    made.add_output(name);
+    for (const std::string& input : inputs) made.add_input(input);
+    return made;
+  }
+
+  std::string part(const char* suffix) const { return node().name + "/" + suffix; }
+
+  // --- Tensors ---
+
+  enum class Fill { weights, zeros, ones };
+
+  std::string bytes_of(const Shape& shape, Fill fill, std::int64_t fan_in) {
+    const std::int64_t count = elements(shape);
+    std::string bytes(static_cast<std::size_t>(count) * sizeof(float), '\0');
+    if (fill == Fill::zeros || (options_.zeros && fill == Fill::weights)) return bytes;
+    Random random(options_.seed, "onnx weights", stream_++);
+    // Uniform numbers with the standard deviation √(2 / fan-in) of He et al. 2015, eq. 10.
+    const auto bound = static_cast<float>(std::sqrt(6.0 / static_cast<double>(fan_in)));
+    for (std::int64_t i = 0; i < count; i += 2) {
+      const std::uint64_t bits = random.bits();
+      for (const std::int64_t k : {std::int64_t{0}, std::int64_t{1}}) {
+        if (i + k >= count) break;
+        const auto word = static_cast<std::uint32_t>(k == 0 ? bits : bits >> 32);
+        const float value = fill == Fill::ones ? 1.0F : bound * (static_cast<float>(word >> 8) * 0x1p-23F - 1.0F);
+        std::memcpy(bytes.data() + static_cast<std::size_t>(i + k) * sizeof(float), &value, sizeof value);
+      }
+    }
+    return bytes;
+  }
+
+  /// A learned tensor.
+  std::string weights(const std::string& name, const Shape& shape, Fill fill, std::int64_t fan_in = 1) {
+    TensorProto& tensor = *graph().add_initializer();
+    tensor.set_name(name);
+    tensor.set_data_type(TensorProto::FLOAT);
+    for (const std::int64_t extent : shape) tensor.add_dims(extent);
+    const std::int64_t size = elements(shape) * static_cast<std::int64_t>(sizeof(float));
+    if (options_.external_data.empty()) {
+      within_ += size;
+      if (within_ > most_bytes_within) {
+        throw ConfigError(fmt::format("{}: the model is above 2 GB: its weights must go to a file of external data",
+                                      file_.string()));
+      }
+      tensor.set_raw_data(bytes_of(shape, fill, fan_in));
+      return name;
+    }
+    tensor.set_data_location(TensorProto::EXTERNAL);
+    const auto entry = [&tensor](const char* key, const std::string& value) {
+      auto* made = tensor.add_external_data();
+      made->set_key(key);
+      made->set_value(value);
+    };
+    entry("location", options_.external_data);
+    entry("offset", std::to_string(offset_));
+    entry("length", std::to_string(size));
+    if (!options_.zeros) external_ << bytes_of(shape, fill, fan_in);
+    offset_ += size;
+    return name;
+  }
+
+  std::string number(const char* suffix, float value) {
+    TensorProto& tensor = *graph().add_initializer();
+    tensor.set_name(part(suffix));
+    tensor.set_data_type(TensorProto::FLOAT);
+    tensor.add_float_data(value);
+    return tensor.name();
+  }
+
+  std::string integers(const char* suffix, const Ints& values) {
+    TensorProto& tensor = *graph().add_initializer();
+    tensor.set_name(part(suffix));
+    tensor.set_data_type(TensorProto::INT64);
+    tensor.add_dims(static_cast<std::int64_t>(values.size()));
+    for (const std::int64_t value : values) tensor.add_int64_data(value);
+    return tensor.name();
+  }
+
+  // --- Operators ---
+
+  void write(const Input&) { add_type(*graph().add_input(), id_); }
+
+  void write(const Zeros& op) { add("ConstantOfShape", node().name, {integers("shape", op.shape)}); }
+
+  void write(const Constant& op) {
+    if (op.learned) {
+      weights(node().name, op.shape, Fill::weights, std::max<std::int64_t>(1, op.shape.back()));
+      return;
+    }
+    NodeProto& made = add("Constant", node().name, {});
+    AttributeProto& value = *made.add_attribute();
+    value.set_name("value");
+    value.set_type(AttributeProto::TENSOR);
+    TensorProto& tensor = *value.mutable_t();
+    tensor.set_data_type(TensorProto::FLOAT);
+    for (const std::int64_t extent : op.shape) tensor.add_dims(extent);
+    tensor.set_raw_data(bytes_of(op.shape, Fill::ones, 1));
+  }
+
+  void write(const Convolution& op) {
+    const std::int64_t channels = input_shape()[1] / op.groups;
+    std::vector<std::string> inputs{
+        input(), weights(part("weight"), {op.out_channels, channels, op.kernel_h, op.kernel_w}, Fill::weights,
+                         channels * op.kernel_h * op.kernel_w)};
+    if (op.bias) inputs.push_back(weights(part("bias"), {op.out_channels}, Fill::zeros));
+    NodeProto& made = add("Conv", node().name, inputs);
+    set(made, "dilations", Ints{op.dilation_h, op.dilation_w});
+    set(made, "group", op.groups);
+    set(made, "kernel_shape", Ints{op.kernel_h, op.kernel_w});
+    set(made, "pads", Ints{op.padding_h, op.padding_w, op.padding_h, op.padding_w});
+    set(made, "strides", Ints{op.stride_h, op.stride_w});
+  }
+
+  void write(const TransposedConvolution& op) {
+    const std::int64_t channels = input_shape()[1];
+    std::vector<std::string> inputs{
+        input(), weights(part("weight"), {channels, op.out_channels / op.groups, op.kernel_h, op.kernel_w},
+                         Fill::weights, channels / op.groups * op.kernel_h * op.kernel_w)};
+    if (op.bias) inputs.push_back(weights(part("bias"), {op.out_channels}, Fill::zeros));
+    NodeProto& made = add("ConvTranspose", node().name, inputs);
+    set(made, "dilations", Ints{op.dilation_h, op.dilation_w});
+    set(made, "group", op.groups);
+    set(made, "kernel_shape", Ints{op.kernel_h, op.kernel_w});
+    set(made, "output_padding", Ints{op.output_padding_h, op.output_padding_w});
+    set(made, "pads", Ints{op.padding_h, op.padding_w, op.padding_h, op.padding_w});
+    set(made, "strides", Ints{op.stride_h, op.stride_w});
+  }
+
+  void write(const Linear& op) {
+    const std::int64_t features = input_shape().back();
+    if (input_shape().size() == 2) {
+      std::vector<std::string> inputs{
+          input(), weights(part("weight"), {op.out_features, features}, Fill::weights, features)};
+      if (op.bias) inputs.push_back(weights(part("bias"), {op.out_features}, Fill::zeros));
+      set(add("Gemm", node().name, inputs), "transB", std::int64_t{1});
+      return;
+    }
+    const std::string weight = weights(part("weight"), {features, op.out_features}, Fill::weights, features);
+    if (!op.bias) {
+      add("MatMul", node().name, {input(), weight});
+      return;
+    }
+    add("MatMul", part("matmul"), {input(), weight});
+    add("Add", node().name, {part("matmul"), weights(part("bias"), {op.out_features}, Fill::zeros)});
+  }
+
+  void write(const MatMul& op) {
+    std::string second = input(1);
+    if (op.transpose_b) {
+      Ints permutation(input_shape(1).size());
+      std::iota(permutation.begin(), permutation.end(), 0);
+      std::swap(permutation.back(), permutation[permutation.size() - 2]);
+      set(add("Transpose", part("transpose"), {second}), "perm", permutation);
+      second = part("transpose");
+    }
+    add("MatMul", node().name, {input(), second});
+  }
+
+  void write_pool(const WindowPool& op, bool dilated) {
+    NodeProto& made = add(op.kind == Pool::Kind::max ? "MaxPool" : "AveragePool", node().name, {input()});
+    if (op.kind == Pool::Kind::average) {
+      if (dilated) unknown("a dilated average");
+      set(made, "count_include_pad", std::int64_t{op.count_include_pad ? 1 : 0});
+    } else {
+      set(made, "dilations", Ints{op.dilation_h, op.dilation_w});
+    }
+    set(made, "kernel_shape", Ints{op.kernel_h, op.kernel_w});
+    set(made, "pads", Ints{op.padding_top, op.padding_left, op.padding_bottom, op.padding_right});
+    set(made, "strides", Ints{op.stride_h, op.stride_w});
+  }
+
+  void write(const Pool& op) {
+    write_pool({op.kind, op.kernel, op.kernel, op.stride, op.stride, op.padding, op.padding, op.padding, op.padding, 1,
+                1, op.count_include_pad},
+               false);
+  }
+
+  void write(const WindowPool& op) { write_pool(op, op.dilation_h != 1 || op.dilation_w != 1); }
+
+  void write(const GlobalPool&) { add("GlobalAveragePool", node().name, {input()}); }
+
+  std::vector<std::string> inputs() const {
+    std::vector<std::string> names;
+    for (const NodeId id : node().inputs) names.push_back(network_.node(id).name);
+    return names;
+  }
+
+  void write(const Add&) { add(node().inputs.size() == 2 ? "Add" : "Sum", node().name, inputs()); }
+
+  void write(const Multiply&) {
+    std::string product = input();
+    for (std::size_t i = 1; i < node().inputs.size(); ++i) {
+      const bool last = i + 1 == node().inputs.size();
+      const std::string name = last ? node().name : fmt::format("{}/{}", node().name, i);
+      add("Mul", name, {product, input(i)});
+      product = name;
+    }
+  }
+
+  void write(const Concat& op) { set(add("Concat", node().name, inputs()), "axis", op.axis); }
+
+  void write(const Activation& op) {
+    switch (op.kind) {
+      case Activation::Kind::relu:
+        add("Relu", node().name, {input()});
+        return;
+      case Activation::Kind::relu6:
+        add("Clip", node().name, {input(), number("min", 0), number("max", 6)});
+        return;
+      case Activation::Kind::sigmoid:
+        add("Sigmoid", node().name, {input()});
+        return;
+      case Activation::Kind::tanh:
+        add("Tanh", node().name, {input()});
+        return;
+      case Activation::Kind::hard_swish:
+        add("HardSwish", node().name, {input()});
+        return;
+      case Activation::Kind::silu:
+        add("Sigmoid", part("gate"), {input()});
+        add("Mul", node().name, {input(), part("gate")});
+        return;
+      case Activation::Kind::gelu:
+        add("Div", part("scaled"), {input(), number("root_of_two", static_cast<float>(std::sqrt(2.0)))});
+        add("Erf", part("erf"), {part("scaled")});
+        add("Add", part("gate"), {part("erf"), number("one", 1)});
+        add("Mul", part("gated"), {input(), part("gate")});
+        add("Mul", node().name, {part("gated"), number("half", 0.5)});
+        return;
+    }
+  }
+
+  void write(const BatchNormalization&) {
+    const Shape channels{input_shape()[1]};
+    set(add("BatchNormalization", node().name,
+            {input(), weights(part("scale"), channels, Fill::ones), weights(part("shift"), channels, Fill::zeros),
+             weights(part("mean"), channels, Fill::zeros), weights(part("variance"), channels, Fill::ones)}),
+        "epsilon", epsilon);
+  }
+
+  void write(const LayerNormalization&) {
+    const Shape features{input_shape().back()};
+    NodeProto& made =
+        add("LayerNormalization", node().name,
+            {input(), weights(part("scale"), features, Fill::ones), weights(part("shift"), features, Fill::zeros)});
+    set(made, "axis", std::int64_t{-1});
+    set(made, "epsilon", epsilon);
+  }
+
+  void write(const RmsNormalization&) {
+    add("Pow", part("squares"), {input(), number("two", 2)});
+    NodeProto& mean = add("ReduceMean", part("mean"), {part("squares")});
+    set(mean, "axes", Ints{-1});
+    set(mean, "keepdims", std::int64_t{1});
+    add("Add", part("shifted"), {part("mean"), number("epsilon", epsilon)});
+    add("Sqrt", part("root"), {part("shifted")});
+    add("Div", part("normalized"), {input(), part("root")});
+    add("Mul", node().name, {part("normalized"), weights(part("scale"), {input_shape().back()}, Fill::ones)});
+  }
+
+  void write(const Softmax& op) { set(add("Softmax", node().name, {input()}), "axis", op.axis); }
+  void write(const Flatten&) { set(add("Flatten", node().name, {input()}), "axis", std::int64_t{1}); }
+  void write(const Identity&) { add("Identity", node().name, {input()}); }
+
+  void write(const Embedding& op) {
+    const std::string table = node().inputs.size() == 2
+                                  ? input(1)
+                                  : weights(part("table"), {op.entries, op.features}, Fill::weights, op.features);
+    set(add("Gather", node().name, {table, input()}), "axis", std::int64_t{0});
+  }
+
+  void write(const Elementwise& op) {
+    if (op.function == "cast" || op.function == "quantize_linear" || op.function == "dequantize_linear" ||
+        op.function == "bit_shift") {
+      unknown(op.function);
+    }
+    NodeProto& made = add(op.function == "prelu" ? "PRelu" : camel_case(op.function), node().name, inputs());
+    if (op.function == "hard_sigmoid") {
+      // As hard_swish has it, not ONNX's default of 0.2.
+      set(made, "alpha", 1.0F / 6);
+      set(made, "beta", 0.5F);
+    }
+  }
+
+  void write(const Reduce& op) {
+    const bool sum = op.function == "sum";
+    std::vector<std::string> names{input()};
+    if (sum) names.push_back(integers("axes", op.axes));
+    NodeProto& made = add("Reduce" + camel_case(op.function), node().name, names);
+    if (!sum) set(made, "axes", op.axes);
+    set(made, "keepdims", std::int64_t{op.keep_dimensions ? 1 : 0});
+  }
+
+  void write(const Reshape& op) { add("Reshape", node().name, {input(), integers("shape", op.shape)}); }
+  void write(const Transpose& op) { set(add("Transpose", node().name, {input()}), "perm", op.permutation); }
+
+  void write(const Slice& op) {
+    Ints ends, axes(op.starts.size());
+    std::iota(axes.begin(), axes.end(), 0);
+    for (std::size_t i = 0; i < op.starts.size(); ++i) {
+      const std::int64_t last = op.starts[i] + (op.extents[i] - 1) * op.steps[i];
+      const std::int64_t end = op.steps[i] > 0 ? last + 1 : last - 1;
+      ends.push_back(end < 0 ? std::numeric_limits<std::int64_t>::min() : end);
+    }
+    add("Slice", node().name, {input(), integers("starts", op.starts), integers("ends", ends), integers("axes", axes),
+                               integers("steps", op.steps)});
+  }
+
+  void write(const Pad& op) {
+    Ints pads = op.before;
+    pads.insert(pads.end(), op.after.begin(), op.after.end());
+    add("Pad", node().name, {input(), integers("pads", pads)});
+  }
+
+  void write(const Resize& op) {
+    set(add("Resize", node().name, {input(), "", "", integers("sizes", op.shape)}), "mode", op.mode);
+  }
+
+  void write(const Expand& op) { add("Expand", node().name, {input(), integers("shape", op.shape)}); }
+
+  void write(const TopK& op) {
+    NodeProto& made = *graph().add_node();
+    made.set_op_type("TopK");
+    made.set_name(node().name);
+    made.add_input(input());
+    made.add_input(integers("k", {op.k}));
+    made.add_output(op.indices ? part("values") : node().name);
+    made.add_output(op.indices ? node().name : part("indices"));
+    set(made, "axis", std::int64_t{-1});
+  }
+
+  void write(const Other& op) { unknown(op.type); }
+  void write(const Outputs&) {
+    if (id_ != network_.output()) unknown("outputs in the middle of a network");
+  }
+
+  [[noreturn]] void unknown(const std::string& what) const {
+    throw ConfigError(fmt::format("node '{}' cannot be exported: ONNX's attributes of {} are not known", node().name,
+                                  what));
+  }
+
+  void save() {
+    if (!options_.external_data.empty()) {
+      external_.close();
+      const std::filesystem::path data = file_.parent_path() / options_.external_data;
+      std::error_code error;
+      if (options_.zeros) std::filesystem::resize_file(data, static_cast<std::uintmax_t>(offset_), error);
+      if (!external_ || error) throw ConfigError(fmt::format("{}: cannot be written", data.string()));
+    }
+    std::ofstream stream(file_, std::ios::binary | std::ios::trunc);
+    if (!stream || !model_.SerializeToOstream(&stream) || !stream.flush()) {
+      throw ConfigError(fmt::format("{}: cannot be written", file_.string()));
+    }
+  }
+
+  const Network& network_;
+  std::filesystem::path file_;
+  const OnnxExportOptions& options_;
+  std::vector<bool> integral_;
+  onnx::ModelProto model_;
+  std::ofstream external_;
+  std::int64_t offset_ = 0, within_ = 0;
+  std::uint64_t stream_ = 0;
+  NodeId id_ = 0;
+};
+
+}  // namespace
+
+void export_onnx(const Network& network, const std::filesystem::path& file, const OnnxExportOptions& options) {
+  Exporter(network, file, options).run();
+}
+
+}  // namespace duet

@@ -1,0 +1,2063 @@
+#include <algorithm>
+#include <cmath>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <functional>
+#include <google/protobuf/io/coded_stream.h>
+#include <limits>
+#include <numeric>
+#include <onnx/defs/schema.h>
+#include <onnx/onnx_pb.h>
+#include <onnx/version_converter/convert.h>
+#include <optional>
+#include <set>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <unordered_map>
+
+#include "core/errors.hpp"
+#include "spaces/onnx.hpp"
+#include "spaces/onnx_wire.hpp"
+
+namespace duet {
+namespace {
+
+using onnx::AttributeProto;
+using onnx::NodeProto;
+using onnx::TensorProto;
+using onnx::TypeProto;
+using Ints = std::vector<std::int64_t>;
+
+constexpr std::int64_t newest_opset = 17;    // of libonnx 1.12
+constexpr std::int64_t oldest_opset = 7;     // before, broadcasting had other rules: converted
+constexpr std::size_t most_folded = 4096;    // elements of tensors whose values are followed
+constexpr std::int64_t max_count = std::int64_t{1} << 53;
+
+/// Why a node cannot be imported; the position is added where it is caught.
+class Refusal : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+bool is_float(int type) {
+  return type == TensorProto::FLOAT || type == TensorProto::FLOAT16 || type == TensorProto::DOUBLE ||
+         type == TensorProto::BFLOAT16;
+}
+
+std::size_t bytes_of(int type) {
+  switch (type) {
+    case TensorProto::BOOL:
+    case TensorProto::INT8:
+    case TensorProto::UINT8:
+      return 1;
+    case TensorProto::INT16:
+    case TensorProto::UINT16:
+    case TensorProto::FLOAT16:
+    case TensorProto::BFLOAT16:
+      return 2;
+    case TensorProto::INT64:
+    case TensorProto::UINT64:
+    case TensorProto::DOUBLE:
+    case TensorProto::COMPLEX64:
+      return 8;
+    case TensorProto::COMPLEX128:
+      return 16;
+    default:
+      return 4;
+  }
+}
+
+/// What is known of a value of the file's graph.
+struct Value {
+  int type = TensorProto::UNDEFINED;
+  std::optional<Shape> shape;               ///< ONNX's: () is a scalar, extents may be 0
+  std::optional<std::vector<double>> data;  ///< of small constants; exact for integers up to 2^53
+  bool constant = false;                    ///< known before the network runs
+  bool learned = false;                     ///< a constant that is a parameter
+  std::string root;                         ///< the initializer that a constant was made of
+  std::optional<NodeId> node;               ///< where the network has it
+};
+
+std::int64_t count_of(const Shape& shape) {
+  std::int64_t count = 1;
+  for (const std::int64_t extent : shape) {
+    if (extent < 0) throw Refusal(fmt::format("shape {} has a negative extent", to_string(shape)));
+    if (extent > 0 && count > max_count / extent) {
+      throw Refusal(fmt::format("shape {} has more than 2^53 elements", to_string(shape)));
+    }
+    count *= extent;
+  }
+  return count;
+}
+
+template <class Field>
+std::vector<double> doubles(const Field& field) {
+  return std::vector<double>(field.begin(), field.end());
+}
+
+template <class T>
+std::vector<double> raw_doubles(const std::string& raw) {
+  std::vector<double> values(raw.size() / sizeof(T));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    T value;
+    std::memcpy(&value, raw.data() + i * sizeof(T), sizeof(T));
+    values[i] = static_cast<double>(value);
+  }
+  return values;
+}
+
+/// Checks a tensor of the file; its elements if they are there, numbers, and few.
+Value read_tensor(const TensorProto& tensor) {
+  Value value;
+  value.constant = true;
+  value.type = tensor.data_type();
+  value.shape = Shape(tensor.dims().begin(), tensor.dims().end());
+  const auto count = static_cast<std::uint64_t>(count_of(*value.shape));
+  if (!TensorProto::DataType_IsValid(value.type) || value.type == TensorProto::UNDEFINED) {
+    throw Refusal(fmt::format("tensor '{}' has the unknown element type {}", tensor.name(), value.type));
+  }
+  if (tensor.data_location() == TensorProto::EXTERNAL || value.type == TensorProto::STRING) return value;
+  const auto require_count = [&](std::uint64_t have, std::uint64_t want) {
+    if (have != want) {
+      throw Refusal(fmt::format("tensor '{}' of shape {} holds {} instead of {} elements", tensor.name(),
+                                to_string(*value.shape), have, want));
+    }
+  };
+  const bool complex = value.type == TensorProto::COMPLEX64 || value.type == TensorProto::COMPLEX128;
+  if (tensor.has_raw_data() && !tensor.raw_data().empty()) {
+    if (tensor.raw_data().size() % bytes_of(value.type) != 0) {
+      throw Refusal(fmt::format("tensor '{}' ends within an element", tensor.name()));
+    }
+    require_count(tensor.raw_data().size() / bytes_of(value.type), count);
+    if (count > most_folded) return value;
+    const std::string& raw = tensor.raw_data();
+    if (value.type == TensorProto::FLOAT) value.data = raw_doubles<float>(raw);
+    if (value.type == TensorProto::DOUBLE) value.data = raw_doubles<double>(raw);
+    if (value.type == TensorProto::INT64) value.data = raw_doubles<std::int64_t>(raw);
+    if (value.type == TensorProto::INT32) value.data = raw_doubles<std::int32_t>(raw);
+    if (value.type == TensorProto::BOOL || value.type == TensorProto::UINT8) {
+      value.data = raw_doubles<std::uint8_t>(raw);
+    }
+    if (value.type == TensorProto::INT8) value.data = raw_doubles<std::int8_t>(raw);
+    return value;
+  }
+  const auto take = [&](const auto& field) {
+    if (field.empty()) return false;
+    require_count(static_cast<std::uint64_t>(field.size()), complex ? 2 * count : count);
+    const bool plain = value.type != TensorProto::FLOAT16 && value.type != TensorProto::BFLOAT16;
+    if (!complex && plain && count <= most_folded) value.data = doubles(field);
+    return true;
+  };
+  const bool some = take(tensor.float_data()) || take(tensor.int32_data()) || take(tensor.int64_data()) ||
+                    take(tensor.double_data()) || take(tensor.uint64_data());
+  if (!some && count == 0) value.data.emplace();
+  return value;
+}
+
+// --- Attributes ----------------------------------------------------------------------------------
+
+const AttributeProto* attribute(const NodeProto& node, std::string_view name) {
+  for (const AttributeProto& candidate : node.attribute()) {
+    if (candidate.name() == name) return &candidate;
+  }
+  return nullptr;
+}
+
+std::int64_t integer(const NodeProto& node, std::string_view name, std::int64_t fallback) {
+  const AttributeProto* found = attribute(node, name);
+  return found == nullptr ? fallback : found->i();
+}
+
+double real(const NodeProto& node, std::string_view name, double fallback) {
+  const AttributeProto* found = attribute(node, name);
+  return found == nullptr ? fallback : static_cast<double>(found->f());
+}
+
+std::string text(const NodeProto& node, std::string_view name, const std::string& fallback) {
+  const AttributeProto* found = attribute(node, name);
+  return found == nullptr ? fallback : found->s();
+}
+
+std::optional<Ints> integers(const NodeProto& node, std::string_view name) {
+  const AttributeProto* found = attribute(node, name);
+  if (found == nullptr) return std::nullopt;
+  return Ints(found->ints().begin(), found->ints().end());
+}
+
+/// Extents that libonnx's shape inference divides by or counts with.
+void check_attributes(const NodeProto& node) {
+  constexpr std::int64_t largest = std::numeric_limits<std::int32_t>::max();
+  for (const AttributeProto& candidate : node.attribute()) {
+    const std::string& name = candidate.name();
+    const bool positive = name == "strides" || name == "dilations" || name == "kernel_shape" || name == "group" ||
+                          name == "blocksize" || name == "hidden_size";
+    const bool bounded = positive || name == "pads" || name == "output_padding" || name == "output_shape" ||
+                         name == "split" || name == "axis" || name == "axes" || name == "perm";
+    if (!bounded) continue;
+    const auto check = [&](std::int64_t value) {
+      if (value < (positive ? 1 : -largest) || value > largest) {
+        throw Refusal(fmt::format("attribute {} is {}", name, value));
+      }
+    };
+    if (candidate.type() == AttributeProto::INT) check(candidate.i());
+    for (const std::int64_t value : candidate.ints()) check(value);
+  }
+}
+
+std::size_t axis_of(std::int64_t axis, std::size_t rank) {
+  const auto signed_rank = static_cast<std::int64_t>(rank);
+  if (axis < -signed_rank || axis >= signed_rank) {
+    throw Refusal(fmt::format("axis {} is outside a tensor of {} dimensions", axis, rank));
+  }
+  return static_cast<std::size_t>(axis < 0 ? axis + signed_rank : axis);
+}
+
+std::string snake_case(const std::string& type) {
+  std::string result;
+  for (std::size_t i = 0; i < type.size(); ++i) {
+    const bool upper = type[i] >= 'A' && type[i] <= 'Z';
+    const bool after_lower = i > 0 && !(type[i - 1] >= 'A' && type[i - 1] <= 'Z');
+    if (upper && i > 0 && after_lower) result += '_';
+    result += upper ? static_cast<char>(type[i] - 'A' + 'a') : type[i];
+  }
+  return result;
+}
+
+// --- Patterns ------------------------------------------------------------------------------------
+
+/// Functions that files spell out in several nodes.
+struct Pattern {
+  enum class Kind { gelu, silu, hard_swish, layer_normalization, rms_normalization, biased_linear, transposed_matmul };
+  Kind kind;
+  std::string input;
+  std::vector<const NodeProto*> nodes;  ///< all but the last
+};
+
+class PatternFinder {
+ public:
+  PatternFinder(const onnx::GraphProto& graph, const std::unordered_map<std::string, Value>& values)
+      : values_(values) {
+    for (const NodeProto& node : graph.node()) {
+      for (const std::string& output : node.output()) {
+        if (!output.empty()) producer_[output] = &node;
+      }
+      for (const std::string& input : node.input()) ++uses_[input];
+      // Constants that nodes hold count like initializers here.
+      const AttributeProto* held = node.op_type() == "Constant" ? attribute(node, "value") : nullptr;
+      if (held != nullptr && node.output_size() == 1) {
+        try {
+          constants_[node.output(0)] = read_tensor(held->t());
+        } catch (const Refusal&) {  // reported when the node is reached
+        }
+      }
+    }
+    for (const auto& output : graph.output()) uses_[output.name()] += 2;  // never the inside of a pattern
+  }
+
+  std::optional<Pattern> ending_at(const NodeProto& last) const {
+    using Kind = Pattern::Kind;
+    const std::string& type = last.op_type();
+    const auto attempt = [&](Kind kind, auto match) -> std::optional<Pattern> {
+      Pattern pattern{kind, "", {}};
+      if (!match(pattern)) return std::nullopt;
+      return pattern;
+    };
+    if (type == "Mul" && last.input_size() == 2) {
+      if (auto found = attempt(Kind::gelu, [&](Pattern& p) { return gelu(last, p); })) return found;
+      if (auto found = attempt(Kind::silu, [&](Pattern& p) { return gated(last, "Sigmoid", p); })) return found;
+      if (auto found = attempt(Kind::hard_swish, [&](Pattern& p) { return gated(last, "HardSigmoid", p); })) {
+        return found;
+      }
+      if (auto found = attempt(Kind::rms_normalization, [&](Pattern& p) { return rms(last, p); })) return found;
+    }
+    if (type == "MatMul" && last.input_size() == 2) {
+      if (auto found = attempt(Kind::transposed_matmul, [&](Pattern& p) { return transposed(last, p); })) return found;
+    }
+    if (type == "Add" && last.input_size() == 2) {
+      if (auto found = attempt(Kind::layer_normalization, [&](Pattern& p) { return layer(last, p); })) return found;
+      if (auto found = attempt(Kind::biased_linear, [&](Pattern& p) { return linear(last, p); })) return found;
+    }
+    return std::nullopt;
+  }
+
+ private:
+  const Value* constant(const std::string& name) const {
+    if (const auto held = constants_.find(name); held != constants_.end()) return &held->second;
+    const auto found = values_.find(name);
+    return found != values_.end() && found->second.constant ? &found->second : nullptr;
+  }
+
+  bool is_number(const std::string& name, double number) const {
+    const Value* value = constant(name);
+    return value != nullptr && value->data && value->data->size() == 1 &&
+           std::abs(value->data->front() - number) <= 1e-3 * std::abs(number);
+  }
+
+  bool is_small(const std::string& name) const {
+    const Value* value = constant(name);
+    return value != nullptr && value->data && value->data->size() == 1 && value->data->front() < 0.01;
+  }
+
+  /// The node that makes `name`, if it is of that type and only the pattern uses what it makes.
+  const NodeProto* inner(const std::string& name, std::string_view type, Pattern& pattern, int uses = 1) const {
+    const auto found = producer_.find(name);
+    if (found == producer_.end() || found->second->op_type() != type || uses_.at(name) != uses) return nullptr;
+    if (found->second->output_size() != 1) return nullptr;
+    pattern.nodes.push_back(found->second);
+    return found->second;
+  }
+
+  /// The other operand of a commutative node, one of whose operands is this number.
+  const std::string* beside_number(const NodeProto* node, double number) const {
+    if (node == nullptr || node->input_size() != 2) return nullptr;
+    for (const int i : {0, 1}) {
+      if (is_number(node->input(i), number)) return &node->input(1 - i);
+    }
+    return nullptr;
+  }
+
+  /// x · Type(x)
+  bool gated(const NodeProto& last, std::string_view type, Pattern& pattern) const {
+    for (const int i : {0, 1}) {
+      pattern.nodes.clear();
+      const NodeProto* gate = inner(last.input(i), type, pattern);
+      if (gate == nullptr || gate->input_size() != 1 || gate->input(0) != last.input(1 - i)) continue;
+      if (type == "HardSigmoid" && std::abs(real(*gate, "alpha", 0.2) - 1.0 / 6) > 1e-3) continue;
+      if (type == "HardSigmoid" && std::abs(real(*gate, "beta", 0.5) - 0.5) > 1e-3) continue;
+      pattern.input = gate->input(0);
+      return true;
+    }
+    return false;
+  }
+
+  /// 1 + erf(x / √2), or 1 + tanh(√(2/π) · (x + 0.044715 · x³)).
+  const std::string* gelu_gate(const std::string& name, Pattern& pattern) const {
+    const std::string* shifted = beside_number(inner(name, "Add", pattern), 1);
+    if (shifted == nullptr) return nullptr;
+    const std::size_t kept = pattern.nodes.size();
+    if (const NodeProto* erf = inner(*shifted, "Erf", pattern)) {
+      if (const NodeProto* division = inner(erf->input(0), "Div", pattern)) {
+        return is_number(division->input(1), std::sqrt(2.0)) ? &division->input(0) : nullptr;
+      }
+      return beside_number(inner(erf->input(0), "Mul", pattern), std::sqrt(0.5));
+    }
+    pattern.nodes.resize(kept);
+    const NodeProto* tanh = inner(*shifted, "Tanh", pattern);
+    if (tanh == nullptr) return nullptr;
+    const std::string* sum = beside_number(inner(tanh->input(0), "Mul", pattern), std::sqrt(2 / M_PI));
+    const NodeProto* add = sum == nullptr ? nullptr : inner(*sum, "Add", pattern);
+    if (add == nullptr) return nullptr;
+    for (const int i : {0, 1}) {
+      Pattern more = pattern;
+      const std::string* cube = beside_number(inner(add->input(i), "Mul", more), 0.044715);
+      const NodeProto* power = cube == nullptr ? nullptr : inner(*cube, "Pow", more);
+      if (power == nullptr || power->input(0) != add->input(1 - i) || !is_number(power->input(1), 3)) continue;
+      pattern = more;
+      return &power->input(0);
+    }
+    return nullptr;
+  }
+
+  /// The product of x, 0.5 and the gate, in any order.
+  bool gelu(const NodeProto& last, Pattern& pattern) const {
+    for (const int i : {0, 1}) {
+      // (x · gate) · 0.5
+      if (is_number(last.input(i), 0.5)) {
+        pattern.nodes.clear();
+        const NodeProto* product = inner(last.input(1 - i), "Mul", pattern);
+        if (product == nullptr) continue;
+        for (const int j : {0, 1}) {
+          Pattern more = pattern;
+          const std::string* x = gelu_gate(product->input(j), more);
+          if (x == nullptr || *x != product->input(1 - j)) continue;
+          pattern = more;
+          pattern.input = *x;
+          return true;
+        }
+      }
+      // (x · 0.5) · gate
+      pattern.nodes.clear();
+      const std::string* x = gelu_gate(last.input(i), pattern);
+      if (x == nullptr) continue;
+      const std::string* half = beside_number(inner(last.input(1 - i), "Mul", pattern), 0.5);
+      if (half != nullptr && *half == *x) {
+        pattern.input = *x;
+        return true;
+      }
+      // x · (gate · 0.5)
+    }
+    for (const int i : {0, 1}) {
+      pattern.nodes.clear();
+      const std::string* gate = beside_number(inner(last.input(i), "Mul", pattern), 0.5);
+      const std::string* x = gate == nullptr ? nullptr : gelu_gate(*gate, pattern);
+      if (x != nullptr && *x == last.input(1 - i)) {
+        pattern.input = *x;
+        return true;
+      }
+    }
+    return false;
+  }
+
+  static bool over_last_dimension(const NodeProto& mean) {
+    const std::optional<Ints> axes = integers(mean, "axes");
+    return axes && *axes == Ints{-1} && integer(mean, "keepdims", 1) == 1;
+  }
+
+  bool is_vector(const std::string& name) const {
+    const Value* value = constant(name);
+    return value != nullptr && value->shape && value->shape->size() == 1;
+  }
+
+  /// √(mean of x² + ε), with the mean's square from `x`.
+  const NodeProto* root_mean_square(const std::string& name, const std::string& x, Pattern& pattern) const {
+    const NodeProto* root = inner(name, "Sqrt", pattern);
+    const NodeProto* sum = root == nullptr ? nullptr : inner(root->input(0), "Add", pattern);
+    if (sum == nullptr) return nullptr;
+    const NodeProto* mean = nullptr;
+    for (const int i : {0, 1}) {
+      if (is_small(sum->input(i))) mean = inner(sum->input(1 - i), "ReduceMean", pattern);
+    }
+    if (mean == nullptr || !over_last_dimension(*mean)) return nullptr;
+    const auto square = producer_.find(mean->input(0));
+    if (square == producer_.end() || uses_.at(mean->input(0)) != 1) return nullptr;
+    const NodeProto& s = *square->second;
+    const bool squared = (s.op_type() == "Pow" && s.input(0) == x && is_number(s.input(1), 2)) ||
+                         (s.op_type() == "Mul" && s.input(0) == x && s.input(1) == x);
+    if (!squared) return nullptr;
+    pattern.nodes.push_back(&s);
+    return root;
+  }
+
+  /// x / root_mean_square(x) · weight
+  bool rms(const NodeProto& last, Pattern& pattern) const {
+    for (const int i : {0, 1}) {
+      if (!is_vector(last.input(i))) continue;
+      pattern.nodes.clear();
+      if (const NodeProto* division = inner(last.input(1 - i), "Div", pattern)) {
+        if (root_mean_square(division->input(1), division->input(0), pattern) == nullptr) continue;
+        pattern.input = division->input(0);
+        return true;
+      }
+      const NodeProto* product = inner(last.input(1 - i), "Mul", pattern);
+      if (product == nullptr) continue;
+      const NodeProto* inverse = inner(product->input(1), "Reciprocal", pattern);
+      if (inverse == nullptr || !root_mean_square(inverse->input(0), product->input(0), pattern)) continue;
+      pattern.input = product->input(0);
+      return true;
+    }
+    return false;
+  }
+
+  /// (x − mean) / root_mean_square(x − mean) · weight + bias
+  bool layer(const NodeProto& last, Pattern& pattern) const {
+    for (const int i : {0, 1}) {
+      if (!is_vector(last.input(i))) continue;
+      pattern.nodes.clear();
+      const NodeProto* scaled = inner(last.input(1 - i), "Mul", pattern);
+      if (scaled == nullptr) continue;
+      for (const int j : {0, 1}) {
+        Pattern more = pattern;
+        if (!is_vector(scaled->input(j))) continue;
+        const NodeProto* division = inner(scaled->input(1 - j), "Div", more);
+        if (division == nullptr) continue;
+        const std::string& centred = division->input(0);
+        if (root_mean_square(division->input(1), centred, more) == nullptr) continue;
+        const auto minus = producer_.find(centred);
+        if (minus == producer_.end() || minus->second->op_type() != "Sub") continue;
+        const int centred_uses = more.nodes.back()->op_type() == "Mul" ? 3 : 2;
+        if (uses_.at(centred) != centred_uses) continue;
+        more.nodes.push_back(minus->second);
+        const NodeProto* mean = inner(minus->second->input(1), "ReduceMean", more);
+        if (mean == nullptr || !over_last_dimension(*mean) || mean->input(0) != minus->second->input(0)) continue;
+        pattern = more;
+        pattern.input = mean->input(0);
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /// a · bᵀ
+  bool transposed(const NodeProto& last, Pattern& pattern) const {
+    const NodeProto* transpose = inner(last.input(1), "Transpose", pattern);
+    const std::optional<Ints> permutation = transpose == nullptr ? std::nullopt : integers(*transpose, "perm");
+    if (!permutation || permutation->size() < 2) return false;
+    Ints swapped(permutation->size());
+    std::iota(swapped.begin(), swapped.end(), 0);
+    std::swap(swapped.back(), swapped[swapped.size() - 2]);
+    // Weights of its own are a Linear's, whichever way they lie.
+    const auto weight = values_.find(transpose->input(0));
+    if (weight != values_.end() && weight->second.constant && uses_.at(transpose->input(0)) == 1) return false;
+    pattern.input = last.input(0);
+    return *permutation == swapped;
+  }
+
+  /// x · W + bias
+  bool linear(const NodeProto& last, Pattern& pattern) const {
+    for (const int i : {0, 1}) {
+      const Value* bias = constant(last.input(i));
+      if (bias == nullptr || !bias->shape || bias->shape->size() != 1) continue;
+      pattern.nodes.clear();
+      const NodeProto* product = inner(last.input(1 - i), "MatMul", pattern);
+      if (product == nullptr || product->input_size() != 2) continue;
+      const auto weight = values_.find(product->input(1));
+      if (weight == values_.end() || !weight->second.constant || uses_.at(product->input(1)) != 1) continue;
+      const auto& shape = weight->second.shape;
+      if (!shape || shape->size() != 2 || shape->back() != bias->shape->front()) continue;
+      pattern.input = product->input(0);
+      return true;
+    }
+    return false;
+  }
+
+  const std::unordered_map<std::string, Value>& values_;
+  std::unordered_map<std::string, const NodeProto*> producer_;
+  std::unordered_map<std::string, int> uses_;
+  std::unordered_map<std::string, Value> constants_;
+};
+
+// --- Shape inference by libonnx ------------------------------------------------------------------
+
+class NodeContext final : public onnx::InferenceContext {
+ public:
+  NodeContext(const NodeProto& node, const std::unordered_map<std::string, Value>& values) : node_(node) {
+    const auto size = static_cast<std::size_t>(node.input_size());
+    types_.resize(size);
+    tensors_.resize(size);
+    known_.assign(size, false);
+    has_data_.assign(size, false);
+    for (std::size_t i = 0; i < size; ++i) {
+      const auto found = values.find(node.input(static_cast<int>(i)));
+      if (found == values.end()) continue;
+      const Value& value = found->second;
+      known_[i] = true;
+      auto* tensor = types_[i].mutable_tensor_type();
+      tensor->set_elem_type(value.type);
+      if (value.shape) {
+        auto* shape = tensor->mutable_shape();
+        for (const std::int64_t extent : *value.shape) shape->add_dim()->set_dim_value(extent);
+      }
+      if (value.data) set_data(i, value);
+    }
+    outputs_.resize(static_cast<std::size_t>(node.output_size()));
+  }
+
+  const AttributeProto* getAttribute(const std::string& name) const override { return attribute(node_, name); }
+  std::size_t getNumInputs() const override { return types_.size(); }
+  const TypeProto* getInputType(std::size_t i) const override {
+    return i < types_.size() && known_[i] ? &types_[i] : nullptr;
+  }
+  const TensorProto* getInputData(std::size_t i) const override {
+    return i < tensors_.size() && has_data_[i] ? &tensors_[i] : nullptr;
+  }
+  std::size_t getNumOutputs() const override { return outputs_.size(); }
+  TypeProto* getOutputType(std::size_t i) override {
+    if (i >= outputs_.size()) throw Refusal("has too few outputs");
+    return &outputs_[i];
+  }
+  onnx::GraphInferencer* getGraphAttributeInferencer(const std::string&) override {
+    throw Refusal("holds a graph");
+  }
+  const onnx::SparseTensorProto* getInputSparseData(std::size_t) const override { return nullptr; }
+  const onnx::TensorShapeProto* getSymbolicInput(std::size_t) const override { return nullptr; }
+
+  const TypeProto& output(int i) const { return outputs_[static_cast<std::size_t>(i)]; }
+
+ private:
+  void set_data(std::size_t i, const Value& value) {
+    TensorProto& tensor = tensors_[i];
+    tensor.set_data_type(value.type);
+    for (const std::int64_t extent : *value.shape) tensor.add_dims(extent);
+    for (const double element : *value.data) {
+      switch (value.type) {
+        case TensorProto::FLOAT:
+          tensor.add_float_data(static_cast<float>(element));
+          break;
+        case TensorProto::DOUBLE:
+          tensor.add_double_data(element);
+          break;
+        case TensorProto::INT64:
+          tensor.add_int64_data(static_cast<std::int64_t>(element));
+          break;
+        case TensorProto::INT32:
+        case TensorProto::BOOL:
+          tensor.add_int32_data(static_cast<std::int32_t>(element));
+          break;
+        default:
+          return;
+      }
+    }
+    has_data_[i] = true;
+  }
+
+  const NodeProto& node_;
+  std::vector<TypeProto> types_, outputs_;
+  std::vector<TensorProto> tensors_;
+  std::vector<bool> known_, has_data_;
+};
+
+// --- The importer --------------------------------------------------------------------------------
+
+const std::set<std::string, std::less<>>& elementwise_operators() {
+  static const std::set<std::string, std::less<>> names{
+      "Abs",      "Acos",     "Acosh",  "And",    "Asin",           "Asinh",      "Atan",    "Atanh",
+      "BitShift", "Cast",     "Ceil",   "Celu",   "Clip",           "Cos",        "Cosh",    "Div",
+      "Elu",      "Equal",    "Erf",    "Exp",    "Floor",          "Greater",    "GreaterOrEqual",
+      "HardSigmoid", "IsInf", "IsNaN",  "LeakyRelu", "Less",        "LessOrEqual", "Log",    "Max",
+      "Mean",     "Min",      "Mod",    "Neg",    "Not",            "Or",         "PRelu",   "Pow",
+      "QuantizeLinear", "DequantizeLinear", "Reciprocal", "Round",  "Selu",       "Shrink",  "Sign",
+      "Sin",      "Sinh",     "Softplus", "Softsign", "Sqrt",       "Sub",        "Tan",     "ThresholdedRelu",
+      "Where",    "Xor"};
+  return names;
+}
+
+/// Functions whose attributes a cost model could want, and that are not kept.
+bool has_parameters_of_its_own(const std::string& type) {
+  return type == "Clip" || type == "LeakyRelu" || type == "Elu" || type == "Celu" || type == "Selu" ||
+         type == "HardSigmoid" || type == "Shrink" || type == "ThresholdedRelu" || type == "BitShift" ||
+         type == "Mod" || type == "IsInf";
+}
+
+class Importer {
+ public:
+  Importer(const onnx::ModelProto& model, const OnnxDimensions& dimensions)
+      : graph_(model.graph()), dimensions_(dimensions) {
+    for (const auto& import : model.opset_import()) {
+      if (import.domain().empty() || import.domain() == "ai.onnx") opset_ = import.version();
+    }
+    if (opset_ == 0) opset_ = newest_opset;
+    for (const auto& function : model.functions()) functions_.insert(function.name());
+  }
+
+  void run(OnnxImport& result) {
+    read_initializers();
+    read_inputs();
+    read_value_info();
+    count_weight_uses();
+    const PatternFinder patterns(graph_, values_);
+    std::unordered_map<const NodeProto*, std::string> part_of;
+    std::unordered_map<const NodeProto*, Pattern> ends;
+    for (const NodeProto& node : graph_.node()) {
+      std::optional<Pattern> found = patterns.ending_at(node);
+      if (!found) continue;
+      // The later end takes what the earlier would have had: it is the larger pattern.
+      for (const NodeProto* inside : found->nodes) {
+        part_of[inside] = label(node);
+        ends.erase(inside);
+      }
+      ends.emplace(&node, *std::move(found));
+    }
+    for (const NodeProto& node : graph_.node()) {
+      entry_ = {label(node), node.op_type(), OnnxFidelity::modelled, ""};
+      try {
+        if (const auto part = part_of.find(&node); part != part_of.end()) {
+          entry_.note = fmt::format("part of '{}'", part->second);
+        } else {
+          const auto end = ends.find(&node);
+          import(node, end == ends.end() ? nullptr : &end->second);
+        }
+      } catch (const NetworkError& error) {
+        throw Refusal(error.what());  // names the node
+      } catch (const std::exception& error) {
+        throw Refusal(fmt::format("node '{}' ({}): {}", label(node), node.op_type(), first_line(error.what())));
+      }
+      result.nodes.push_back(entry_);
+    }
+    set_outputs();
+    result.network = std::move(network_);
+  }
+
+ private:
+  static std::string first_line(const std::string& message) { return message.substr(0, message.find('\n')); }
+
+  static std::string label(const NodeProto& node) {
+    if (!node.name().empty()) return node.name();
+    for (const std::string& output : node.output()) {
+      if (!output.empty()) return output;
+    }
+    return node.op_type();
+  }
+
+  // --- Reading the graph's frame ---
+
+  void read_initializers() {
+    for (const TensorProto& tensor : graph_.initializer()) {
+      Value value = read_tensor(tensor);
+      // One number is a factor or an epsilon, not something that was learned.
+      value.learned = is_float(value.type) && count_of(*value.shape) > 1;
+      value.root = tensor.name();
+      values_[tensor.name()] = std::move(value);
+    }
+    for (const auto& tensor : graph_.sparse_initializer()) {
+      Value value;
+      value.constant = true;
+      value.type = tensor.values().data_type();
+      value.learned = is_float(value.type);
+      value.shape = Shape(tensor.dims().begin(), tensor.dims().end());
+      count_of(*value.shape);
+      value.root = tensor.values().name();
+      values_[tensor.values().name()] = std::move(value);
+    }
+  }
+
+  /// The type with its symbolic dimensions bound, nothing where one is not.
+  std::optional<Shape> bound(const std::string& name, const TypeProto& type, std::string* unbound) {
+    if (!type.has_tensor_type() || !type.tensor_type().has_shape()) return std::nullopt;
+    Shape shape;
+    int i = 0;
+    for (const auto& dim : type.tensor_type().shape().dim()) {
+      const std::string position = fmt::format("{}:{}", name, i++);
+      const std::string symbol = dim.has_dim_param() && !dim.dim_param().empty() ? dim.dim_param() : position;
+      if (dim.has_dim_value()) {
+        shape.push_back(dim.dim_value());
+      } else if (const auto value = dimensions_.find(symbol); value != dimensions_.end()) {
+        used_dimensions_.insert(symbol);
+        shape.push_back(value->second);
+      } else {
+        known_symbols_.insert(symbol);
+        if (unbound != nullptr && unbound->empty()) *unbound = symbol;
+        return std::nullopt;
+      }
+    }
+    return shape;
+  }
+
+  void read_inputs() {
+    std::string unbound;
+    for (const auto& input : graph_.input()) {
+      if (values_.contains(input.name())) continue;  // before IR version 4 initializers were inputs too
+      const TypeProto& type = input.type();
+      if (!type.has_tensor_type()) {
+        throw Refusal(fmt::format("input '{}' is not a tensor: sequences, optional values and sparse tensors are not "
+                                  "supported", input.name()));
+      }
+      if (type.tensor_type().elem_type() == TensorProto::STRING) {
+        throw Refusal(fmt::format("input '{}' holds strings, which are not supported", input.name()));
+      }
+      if (!type.tensor_type().has_shape()) throw Refusal(fmt::format("input '{}' has no shape", input.name()));
+      std::string missing;
+      Value value;
+      value.type = type.tensor_type().elem_type();
+      value.shape = bound(input.name(), type, &missing);
+      if (!value.shape) {
+        unbound += fmt::format("{}{}", unbound.empty() ? "" : ", ", missing);
+        continue;
+      }
+      try {
+        value.node = network_.add(unique(input.name()), Input{extents(*value.shape)});
+      } catch (const Refusal& error) {
+        throw Refusal(fmt::format("input '{}' {}", input.name(), error.what()));
+      }
+      values_[input.name()] = std::move(value);
+    }
+    if (!unbound.empty()) {
+      throw Refusal(fmt::format("the dimensions {} have no value; give them with --dim, such as --dim {}=1", unbound,
+                                unbound.substr(0, unbound.find(','))));
+    }
+    for (const auto& [name, value] : dimensions_) {
+      if (!used_dimensions_.contains(name)) {
+        throw Refusal(fmt::format("there is no symbolic dimension '{}' among the inputs", name));
+      }
+    }
+  }
+
+  void read_value_info() {
+    const auto read = [this](const auto& infos) {
+      for (const auto& info : infos) {
+        if (auto shape = bound(info.name(), info.type(), nullptr)) {
+          declared_[info.name()] = {info.type().tensor_type().elem_type(), *std::move(shape)};
+        }
+      }
+    };
+    read(graph_.value_info());
+    read(graph_.output());
+  }
+
+  /// A weight that several nodes use is one set of parameters.
+  void count_weight_uses() {
+    for (const NodeProto& node : graph_.node()) {
+      for (const std::string& input : node.input()) ++uses_[input];
+    }
+    for (const auto& output : graph_.output()) ++uses_[output.name()];
+  }
+
+  // --- Values ---
+
+  /// ONNX's shape as the network's: scalars are tensors of one element.
+  static Shape extents(const Shape& shape) {
+    if (std::find(shape.begin(), shape.end(), 0) != shape.end()) {
+      throw Refusal(fmt::format("of shape {} has no elements", to_string(shape)));
+    }
+    count_of(shape);
+    return shape.empty() ? Shape{1} : shape;
+  }
+
+  std::string unique(const std::string& name) {
+    std::string result = name.empty() ? "node" : name;
+    for (int i = 2; names_.contains(result); ++i) result = fmt::format("{}_{}", name, i);
+    names_.insert(result);
+    return result;
+  }
+
+  bool has(const NodeProto& node, int i) const { return i < node.input_size() && !node.input(i).empty(); }
+
+  Value& value(const NodeProto& node, int i) {
+    if (!has(node, i)) throw Refusal(fmt::format("lacks input {}", i));
+    const auto found = values_.find(node.input(i));
+    if (found == values_.end()) throw Refusal(fmt::format("input '{}' is not computed before it", node.input(i)));
+    return found->second;
+  }
+
+  const Shape& shape(const NodeProto& node, int i) {
+    const Value& found = value(node, i);
+    if (!found.shape) throw Refusal(fmt::format("the shape of '{}' is not known", node.input(i)));
+    return *found.shape;
+  }
+
+  /// The network's node of a value; constants become one when they are first used.
+  NodeId materialise(const std::string& name, Value& found) {
+    if (found.node) return *found.node;
+    if (!found.constant) throw Refusal(fmt::format("'{}' was not modelled", name));
+    if (!found.shape) throw Refusal(fmt::format("the shape of '{}' is not known", name));
+    const bool zeros = !found.learned && found.root.empty() && found.data && !found.data->empty() &&
+                       std::all_of(found.data->begin(), found.data->end(), [](double v) { return v == 0; });
+    const bool filled_with_zeros = zero_filled_.contains(name);
+    if ((zeros && found.data->size() > 1) || filled_with_zeros) {
+      found.node = network_.add(unique(name), Zeros{extents(*found.shape)});
+    } else {
+      found.node = network_.add(unique(name), Constant{extents(*found.shape), found.learned});
+    }
+    return *found.node;
+  }
+
+  NodeId input(const NodeProto& node, int i) { return materialise(node.input(i), value(node, i)); }
+
+  /// Small integers or reals known at import, from an input.
+  std::optional<std::vector<double>> known(const NodeProto& node, int i) {
+    if (!has(node, i)) return std::nullopt;
+    return value(node, i).data;
+  }
+
+  std::optional<Ints> known_integers(const NodeProto& node, int i) {
+    const auto data = known(node, i);
+    if (!data) return std::nullopt;
+    Ints result;
+    for (const double element : *data) {
+      if (!(std::abs(element) < 9.2e18)) throw Refusal("holds numbers that are too large");
+      result.push_back(static_cast<std::int64_t>(element));
+    }
+    return result;
+  }
+
+  /// A list that was an attribute in old opsets and is an input in new ones.
+  std::optional<Ints> list(const NodeProto& node, std::string_view name, int i) {
+    if (auto found = integers(node, name)) return found;
+    if (!has(node, i)) return std::nullopt;
+    auto found = known_integers(node, i);
+    if (!found) throw Refusal(fmt::format("{} depend on data", name));
+    return found;
+  }
+
+  NodeId add(const NodeProto& node, std::string_view suffix, Operator op, std::vector<NodeId> inputs) {
+    return network_.add(unique(fmt::format("{}/{}", label(node), suffix)), std::move(op), std::move(inputs));
+  }
+
+  /// The node's own operator, which bears its name.
+  void finish(const NodeProto& node, Operator op, std::vector<NodeId> inputs) {
+    const NodeId id = network_.add(unique(label(node)), std::move(op), std::move(inputs));
+    set_output(node, id);
+  }
+
+  void set_output(const NodeProto& node, NodeId id, int output = 0) {
+    Value& made = values_[node.output(output)];
+    made.node = id;
+    const Shape& have = network_.node(id).shape;
+    if (made.shape && extents(*made.shape) != have) {
+      throw Refusal(fmt::format("its output should have shape {}, but has {}", to_string(*made.shape),
+                                to_string(have)));
+    }
+    if (!made.shape) made.shape = have;
+  }
+
+  /// Its output is its input.
+  void pass(const NodeProto& node, const std::string& why) {
+    Value& made = values_[node.output(0)];
+    const int type = made.type;
+    made = value(node, 0);
+    if (type != TensorProto::UNDEFINED) made.type = type;
+    ignore(why);
+  }
+
+  void ignore(const std::string& why) {
+    entry_.fidelity = OnnxFidelity::ignored;
+    entry_.note = why;
+  }
+
+  void approximate(const std::string& why) {
+    if (entry_.fidelity == OnnxFidelity::approximated) {
+      entry_.note += "; " + why;
+      return;
+    }
+    entry_.fidelity = OnnxFidelity::approximated;
+    entry_.note = why;
+  }
+
+  // --- One node ---
+
+  void infer(const NodeProto& node) {
+    inference_error_.clear();
+    for (const std::string& output : node.output()) {
+      if (output.empty()) continue;
+      if (values_.contains(output)) throw Refusal(fmt::format("'{}' is computed twice", output));
+    }
+    const bool standard = node.domain().empty() || node.domain() == "ai.onnx";
+    const onnx::OpSchema* schema =
+        standard ? onnx::OpSchemaRegistry::Schema(node.op_type(), static_cast<int>(opset_)) : nullptr;
+    if (standard && schema == nullptr) {
+      throw Refusal(fmt::format("there is no such operator in opset {}", opset_));
+    }
+    NodeContext context(node, values_);
+    if (schema != nullptr) {
+      schema->Verify(node);
+      if (schema->Deprecated()) throw Refusal("the operator is deprecated");
+      try {
+        schema->GetTypeAndShapeInferenceFunction()(context);
+      } catch (const std::exception& error) {
+        inference_error_ = error.what();
+      }
+    }
+    for (int i = 0; i < node.output_size(); ++i) {
+      if (node.output(i).empty()) continue;
+      Value made;
+      const TypeProto& type = context.output(i);
+      if (type.has_sequence_type() || type.has_optional_type() || type.has_map_type()) {
+        throw Refusal("sequences, optional values and maps are not supported");
+      }
+      if (type.has_tensor_type()) {
+        made.type = type.tensor_type().elem_type();
+        made.shape = bound("", type, nullptr);
+      }
+      if (const auto declared = declared_.find(node.output(i)); declared != declared_.end()) {
+        if (made.type == TensorProto::UNDEFINED) made.type = declared->second.first;
+        if (!made.shape) made.shape = declared->second.second;
+      }
+      if (made.shape) count_of(*made.shape);
+      values_[node.output(i)] = std::move(made);
+    }
+  }
+
+  void import(const NodeProto& node, const Pattern* pattern) {
+    if (node.output_size() == 0) throw Refusal("has no output");
+    for (const AttributeProto& candidate : node.attribute()) {
+      if (candidate.has_g() || candidate.graphs_size() > 0) throw Refusal("control flow is not supported");
+    }
+    if (functions_.contains(node.op_type()) && !node.domain().empty() && node.domain() != "ai.onnx") {
+      throw Refusal("functions that a model defines itself are not supported");
+    }
+    if (pattern != nullptr) {
+      import_pattern(node, *pattern);
+      return;
+    }
+    check_attributes(node);
+    for (int i = 0; i < node.input_size(); ++i) {
+      if (has(node, i) && value(node, i).type == TensorProto::STRING) throw Refusal("strings are not supported");
+    }
+    infer(node);
+    if (fold(node)) return;
+    const std::string& type = node.op_type();
+    if (!node.domain().empty() && node.domain() != "ai.onnx") return other(node, "an operator from outside ONNX");
+
+    if (type == "Conv" || type == "QLinearConv" || type == "ConvInteger") return convolution(node);
+    if (type == "ConvTranspose") return transposed_convolution(node);
+    if (type == "Gemm") return gemm(node);
+    if (type == "MatMul" || type == "QLinearMatMul" || type == "MatMulInteger") return matmul(node);
+    if (type == "MaxPool" || type == "AveragePool") return pool(node);
+    if (type == "GlobalAveragePool" || type == "GlobalMaxPool") return global_pool(node);
+    if (type == "BatchNormalization") return batch_normalization(node);
+    if (type == "LayerNormalization") return layer_normalization(node);
+    if (type == "Softmax" || type == "LogSoftmax" || type == "Hardmax") return softmax(node);
+    if (type == "Relu") return finish(node, Activation{Activation::Kind::relu}, {input(node, 0)});
+    if (type == "Sigmoid") return finish(node, Activation{Activation::Kind::sigmoid}, {input(node, 0)});
+    if (type == "Tanh") return finish(node, Activation{Activation::Kind::tanh}, {input(node, 0)});
+    if (type == "HardSwish") return finish(node, Activation{Activation::Kind::hard_swish}, {input(node, 0)});
+    if (type == "Clip" && is_relu6(node)) {
+      return finish(node, Activation{Activation::Kind::relu6}, {input(node, 0)});
+    }
+    if (type == "Add" || type == "Sum") return nary(node, Add{});
+    if (type == "Mul") return nary(node, Multiply{});
+    if (type == "Identity") return finish(node, Identity{}, {input(node, 0)});
+    if (type == "Dropout") return dropout(node);
+    if (type == "Concat") return concat(node);
+    if (type == "Flatten") return flatten(node);
+    if (type == "Reshape" || type == "Squeeze" || type == "Unsqueeze") return reshape(node);
+    if (type == "Transpose") return transpose(node);
+    if (type == "Split") return split(node);
+    if (type == "Slice") return slice(node);
+    if (type == "Gather") return gather(node);
+    if (type == "Expand") return finish(node, Expand{extents(output_shape(node))}, {input(node, 0)});
+    if (type == "Pad") return pad(node);
+    if (type == "Resize" || type == "Upsample") return resize(node);
+    if (type == "TopK") return top_k(node);
+    if (type.starts_with("Reduce")) return reduce(node);
+    if (elementwise_operators().contains(type)) return elementwise(node);
+    if (type == "Einsum") return einsum(node);
+    if (type == "LSTM" || type == "GRU" || type == "RNN") return recurrent(node);
+    if (type == "InstanceNormalization") {
+      return other(node, "counted only", 0, 2 * count_of(shape(node, 1)), {0});
+    }
+    return other(node, "its shape and counts only");
+  }
+
+  void import_pattern(const NodeProto& node, const Pattern& pattern) {
+    const auto found = values_.find(pattern.input);
+    if (found == values_.end()) throw Refusal(fmt::format("input '{}' is not computed before it", pattern.input));
+    const NodeId x = materialise(pattern.input, found->second);
+    const int type = found->second.type;
+    switch (pattern.kind) {
+      case Pattern::Kind::gelu:
+        finish(node, Activation{Activation::Kind::gelu}, {x});
+        break;
+      case Pattern::Kind::silu:
+        finish(node, Activation{Activation::Kind::silu}, {x});
+        break;
+      case Pattern::Kind::hard_swish:
+        finish(node, Activation{Activation::Kind::hard_swish}, {x});
+        break;
+      case Pattern::Kind::layer_normalization:
+        finish(node, LayerNormalization{}, {x});
+        break;
+      case Pattern::Kind::rms_normalization:
+        finish(node, RmsNormalization{}, {x});
+        break;
+      case Pattern::Kind::transposed_matmul: {
+        const std::string& source = pattern.nodes.front()->input(0);
+        const auto second = values_.find(source);
+        if (second == values_.end()) throw Refusal(fmt::format("input '{}' is not computed before it", source));
+        if (network_.node(x).shape.size() < 2) throw Refusal("a vector times a transposed matrix is not supported");
+        const NodeId b = materialise(source, second->second);
+        finish(node, MatMul{true}, {x, b});
+        break;
+      }
+      case Pattern::Kind::biased_linear: {
+        const Value& weight = values_.at(pattern.nodes.front()->input(1));
+        if (network_.node(x).shape.back() != weight.shape->front()) {
+          throw Refusal(fmt::format("input {} does not fit weights {}", to_string(network_.node(x).shape),
+                                    to_string(*weight.shape)));
+        }
+        if (network_.node(x).shape.size() < 2) throw Refusal("a vector times a matrix plus a vector is not supported");
+        finish(node, Linear{weight.shape->back(), true}, {x});
+        break;
+      }
+    }
+    values_[node.output(0)].type = type;
+    entry_.note = fmt::format("{} nodes as one", pattern.nodes.size() + 1);
+  }
+
+  const Shape& output_shape(const NodeProto& node, int i = 0) {
+    const auto& found = values_.at(node.output(i)).shape;
+    if (found) return *found;
+    if (!inference_error_.empty()) throw Refusal(first_line(inference_error_));
+    throw Refusal("the shape of its output depends on data");
+  }
+
+  // --- Constants ---
+
+  bool all_constant(const NodeProto& node) {
+    for (int i = 0; i < node.input_size(); ++i) {
+      if (has(node, i) && !value(node, i).constant) return false;
+    }
+    return true;
+  }
+
+  static bool is_random(const std::string& type) {
+    return type.starts_with("Random") || type == "Bernoulli" || type == "Multinomial";
+  }
+
+  /// Whether the node's result does not depend on the network's inputs.
+  bool fold(const NodeProto& node) {
+    const std::string& type = node.op_type();
+    if (type == "Shape" || type == "Size") {
+      const Shape& of = shape(node, 0);
+      Value& made = values_.at(node.output(0));
+      made.constant = true;
+      made.type = TensorProto::INT64;
+      if (type == "Size") {
+        made.data = {static_cast<double>(count_of(of))};
+      } else {
+        const auto rank = static_cast<std::int64_t>(of.size());
+        const auto clamp = [rank](std::int64_t i) { return std::clamp<std::int64_t>(i < 0 ? i + rank : i, 0, rank); };
+        const std::int64_t begin = clamp(integer(node, "start", 0)), end = clamp(integer(node, "end", rank));
+        made.data.emplace();
+        for (std::int64_t i = begin; i < end; ++i) made.data->push_back(static_cast<double>(of[static_cast<std::size_t>(i)]));
+      }
+      made.shape = type == "Size" ? Shape{} : Shape{static_cast<std::int64_t>(made.data->size())};
+      ignore("reads a shape");
+      return true;
+    }
+    if (type == "Constant") {
+      constant(node);
+      return true;
+    }
+    if (is_random(type) || !all_constant(node) || node.input_size() == 0) return false;
+    if (!node.domain().empty() && node.domain() != "ai.onnx") return false;
+    bool learned = false;
+    std::string root;
+    for (int i = 0; i < node.input_size(); ++i) {
+      if (!has(node, i)) continue;
+      learned = learned || value(node, i).learned;
+      if (root.empty()) root = value(node, i).root;
+    }
+    // Parameters are conserved: what picks some of them is a part of the network.
+    std::int64_t before = 0, after = 0;
+    for (int i = 0; learned && i < node.input_size(); ++i) {
+      if (has(node, i) && value(node, i).learned) before += count_of(shape(node, i));
+    }
+    for (int i = 0; learned && i < node.output_size(); ++i) {
+      if (!node.output(i).empty()) after += count_of(output_shape(node, i));
+    }
+    if (after != before || (learned && node.output_size() > 1)) return false;
+    std::optional<std::vector<double>> result = evaluate(node);
+    for (int i = 0; i < node.output_size(); ++i) {
+      if (node.output(i).empty()) continue;
+      Value& made = values_.at(node.output(i));
+      made.constant = true;
+      if (made.type == TensorProto::UNDEFINED) made.type = value(node, 0).type;
+      made.learned = learned && is_float(made.type);
+      made.root = root;
+      if (!made.shape) output_shape(node, i);
+      if (i == 0 && result && result->size() == static_cast<std::size_t>(count_of(*made.shape))) {
+        made.data = std::move(result);
+      }
+    }
+    if (type == "ConstantOfShape") {
+      const AttributeProto* filling = attribute(node, "value");
+      const bool zero = filling == nullptr || (read_tensor(filling->t()).data.value_or(std::vector<double>{1}).at(0) == 0);
+      if (zero) zero_filled_.insert(node.output(0));
+    }
+    ignore("computed from constants");
+    return true;
+  }
+
+  void constant(const NodeProto& node) {
+    Value made;
+    made.constant = true;
+    if (const AttributeProto* tensor = attribute(node, "value")) {
+      made = read_tensor(tensor->t());
+    } else if (const AttributeProto* one = attribute(node, "value_float")) {
+      made.type = TensorProto::FLOAT;
+      made.shape = Shape{};
+      made.data = {static_cast<double>(one->f())};
+    } else if (const AttributeProto* whole = attribute(node, "value_int")) {
+      made.type = TensorProto::INT64;
+      made.shape = Shape{};
+      made.data = {static_cast<double>(whole->i())};
+    } else if (const AttributeProto* reals = attribute(node, "value_floats")) {
+      made.type = TensorProto::FLOAT;
+      made.shape = Shape{reals->floats_size()};
+      made.data = doubles(reals->floats());
+    } else if (const AttributeProto* wholes = attribute(node, "value_ints")) {
+      made.type = TensorProto::INT64;
+      made.shape = Shape{wholes->ints_size()};
+      made.data = doubles(wholes->ints());
+    } else if (const AttributeProto* sparse = attribute(node, "sparse_value")) {
+      made.type = sparse->sparse_tensor().values().data_type();
+      made.shape = Shape(sparse->sparse_tensor().dims().begin(), sparse->sparse_tensor().dims().end());
+      count_of(*made.shape);
+    } else {
+      throw Refusal("strings are not supported");
+    }
+    if (made.type == TensorProto::STRING) throw Refusal("strings are not supported");
+    values_[node.output(0)] = std::move(made);
+    ignore("a constant");
+  }
+
+  /// The elements of the first output, where arithmetic on shapes needs them.
+  std::optional<std::vector<double>> evaluate(const NodeProto& node) {
+    const std::string& type = node.op_type();
+    std::vector<const std::vector<double>*> in;
+    for (int i = 0; i < node.input_size(); ++i) {
+      if (!has(node, i)) return std::nullopt;
+      const Value& found = value(node, i);
+      if (!found.data || !found.shape || found.data->size() > most_folded) return std::nullopt;
+      in.push_back(&*found.data);
+    }
+    const Value& out = values_.at(node.output(0));
+    const bool whole = !is_float(out.type);
+    if (type == "Cast") {
+      std::vector<double> result = *in[0];
+      if (whole) {
+        for (double& element : result) element = std::trunc(element);
+      }
+      if (out.type == TensorProto::BOOL) {
+        for (double& element : result) element = element != 0 ? 1 : 0;
+      }
+      return result;
+    }
+    if (type == "Identity" || type == "Reshape" || type == "Squeeze" || type == "Unsqueeze" || type == "Flatten") {
+      return *in[0];
+    }
+    if (type == "Gather" && shape(node, 0).size() == 1) {
+      std::vector<double> result;
+      const auto size = static_cast<double>(in[0]->size());
+      for (double index : *in[1]) {
+        if (index < 0) index += size;
+        if (!(index >= 0 && index < size)) throw Refusal("an index is out of range");
+        result.push_back((*in[0])[static_cast<std::size_t>(index)]);
+      }
+      return result;
+    }
+    if (type == "Concat") {
+      std::vector<double> result;
+      for (int i = 0; i < node.input_size(); ++i) {
+        if (shape(node, i).size() != 1) return std::nullopt;
+        result.insert(result.end(), in[static_cast<std::size_t>(i)]->begin(), in[static_cast<std::size_t>(i)]->end());
+      }
+      return result;
+    }
+    if (type == "Slice" && in.size() >= 3 && shape(node, 0).size() == 1 && in[1]->size() == 1 && in[2]->size() == 1) {
+      const double step = in.size() > 4 && in[4]->size() == 1 ? in[4]->front() : 1;
+      if (step != 1) return std::nullopt;
+      const auto size = static_cast<double>(in[0]->size());
+      const auto clamp = [size](double i) { return std::clamp(i < 0 ? i + size : i, 0.0, size); };
+      const auto begin = static_cast<std::ptrdiff_t>(clamp(in[1]->front()));
+      const auto end = static_cast<std::ptrdiff_t>(clamp(in[2]->front()));
+      if (begin >= end) return std::vector<double>{};
+      return std::vector<double>(in[0]->begin() + begin, in[0]->begin() + end);
+    }
+    if (type == "ConstantOfShape" && out.shape && count_of(*out.shape) <= static_cast<std::int64_t>(most_folded)) {
+      double filling = 0;
+      if (const AttributeProto* given = attribute(node, "value")) {
+        const Value tensor = read_tensor(given->t());
+        if (!tensor.data || tensor.data->size() != 1) return std::nullopt;
+        filling = tensor.data->front();
+      }
+      return std::vector<double>(static_cast<std::size_t>(count_of(*out.shape)), filling);
+    }
+    if (type == "Range" && out.shape && count_of(*out.shape) <= static_cast<std::int64_t>(most_folded)) {
+      std::vector<double> result;
+      for (std::int64_t i = 0; i < count_of(*out.shape); ++i) {
+        result.push_back(in[0]->front() + static_cast<double>(i) * in[2]->front());
+      }
+      return result;
+    }
+    if (type == "ReduceProd" || type == "ReduceSum") {
+      if (shape(node, 0).size() > 1) return std::nullopt;
+      double result = type == "ReduceProd" ? 1 : 0;
+      for (const double element : *in[0]) result = type == "ReduceProd" ? result * element : result + element;
+      return std::vector<double>{result};
+    }
+    return arithmetic(type, in, whole);
+  }
+
+  /// Of equally many elements, or one.
+  static std::optional<std::vector<double>> arithmetic(const std::string& type,
+                                                       const std::vector<const std::vector<double>*>& in, bool whole) {
+    using Binary = double (*)(double, double);
+    static const std::map<std::string, Binary> binary{
+        {"Add", [](double a, double b) { return a + b; }},
+        {"Sub", [](double a, double b) { return a - b; }},
+        {"Mul", [](double a, double b) { return a * b; }},
+        {"Div", [](double a, double b) { return a / b; }},
+        {"Min", [](double a, double b) { return std::min(a, b); }},
+        {"Max", [](double a, double b) { return std::max(a, b); }},
+        {"Pow", [](double a, double b) { return std::pow(a, b); }},
+        {"Equal", [](double a, double b) { return a == b ? 1.0 : 0.0; }},
+        {"Less", [](double a, double b) { return a < b ? 1.0 : 0.0; }},
+        {"Greater", [](double a, double b) { return a > b ? 1.0 : 0.0; }},
+    };
+    using Unary = double (*)(double);
+    static const std::map<std::string, Unary> unary{
+        {"Floor", [](double a) { return std::floor(a); }}, {"Ceil", [](double a) { return std::ceil(a); }},
+        {"Sqrt", [](double a) { return std::sqrt(a); }},   {"Neg", [](double a) { return -a; }},
+        {"Abs", [](double a) { return std::abs(a); }},     {"Not", [](double a) { return a == 0 ? 1.0 : 0.0; }},
+    };
+    std::size_t size = 1;
+    for (const auto* operand : in) {
+      if (operand->size() != 1 && size != 1 && operand->size() != size) return std::nullopt;
+      if (operand->size() != 1) size = operand->size();
+    }
+    const auto at = [&in](std::size_t operand, std::size_t i) {
+      return (*in[operand])[in[operand]->size() == 1 ? 0 : i];
+    };
+    std::vector<double> result(size);
+    if (const auto found = binary.find(type); found != binary.end() && in.size() == 2) {
+      for (std::size_t i = 0; i < size; ++i) {
+        result[i] = found->second(at(0, i), at(1, i));
+        if (whole) result[i] = std::trunc(result[i]);
+        if (!std::isfinite(result[i])) return std::nullopt;
+      }
+      return result;
+    }
+    if (const auto found = unary.find(type); found != unary.end() && in.size() == 1) {
+      for (std::size_t i = 0; i < size; ++i) result[i] = found->second(at(0, i));
+      return result;
+    }
+    if (type == "Where" && in.size() == 3) {
+      for (std::size_t i = 0; i < size; ++i) result[i] = at(0, i) != 0 ? at(1, i) : at(2, i);
+      return result;
+    }
+    return std::nullopt;
+  }
+
+  // --- Operators ---
+
+  /// A window's pads at top, left, bottom, right; with auto_pad as ONNX defines it.
+  static Ints window_pads(const NodeProto& node, const Shape& image, const Ints& kernel, const Ints& strides,
+                          const Ints& dilations) {
+    const std::string automatic = text(node, "auto_pad", "NOTSET");
+    const std::size_t rank = kernel.size();
+    Ints pads = integers(node, "pads").value_or(Ints(2 * rank, 0));
+    if (pads.size() != 2 * rank) throw Refusal("pads do not fit the kernel");
+    if (automatic == "NOTSET" || automatic.empty()) return pads;
+    std::fill(pads.begin(), pads.end(), 0);
+    if (automatic == "VALID") return pads;
+    if (automatic != "SAME_UPPER" && automatic != "SAME_LOWER") {
+      throw Refusal(fmt::format("auto_pad is '{}'", automatic));
+    }
+    for (std::size_t i = 0; i < rank; ++i) {
+      const std::int64_t extent = image[i + 2];
+      const std::int64_t out = (extent + strides[i] - 1) / strides[i];
+      const std::int64_t total =
+          std::max<std::int64_t>(0, (out - 1) * strides[i] + dilations[i] * (kernel[i] - 1) + 1 - extent);
+      const std::int64_t less = total / 2;
+      pads[i] = automatic == "SAME_UPPER" ? less : total - less;
+      pads[i + rank] = total - pads[i];
+    }
+    return pads;
+  }
+
+  struct WindowOf {
+    Ints kernel, strides, dilations, pads;
+  };
+
+  /// A window over one or two dimensions; one is H = 1.
+  WindowOf window(const NodeProto& node, const Shape& image, Ints kernel) {
+    const std::size_t rank = image.size() - 2;
+    if (kernel.size() != rank) throw Refusal("the kernel does not fit the input");
+    WindowOf w;
+    w.kernel = std::move(kernel);
+    w.strides = integers(node, "strides").value_or(Ints(rank, 1));
+    w.dilations = integers(node, "dilations").value_or(Ints(rank, 1));
+    if (w.strides.empty()) w.strides.assign(rank, 1);
+    if (w.dilations.empty()) w.dilations.assign(rank, 1);
+    if (w.strides.size() != rank || w.dilations.size() != rank) throw Refusal("strides do not fit the kernel");
+    for (std::size_t i = 0; i < rank; ++i) {
+      if (w.kernel[i] < 1 || w.kernel[i] > (std::int64_t{1} << 31) || image[i + 2] < 1) {
+        throw Refusal("the kernel is out of range");
+      }
+    }
+    w.pads = window_pads(node, image, w.kernel, w.strides, w.dilations);
+    if (rank == 1) {
+      w.kernel.insert(w.kernel.begin(), 1);
+      w.strides.insert(w.strides.begin(), 1);
+      w.dilations.insert(w.dilations.begin(), 1);
+      w.pads = {0, w.pads[0], 0, w.pads[1]};
+    }
+    return w;
+  }
+
+  /// (N, C, L) as (N, C, 1, L).
+  NodeId as_image(const NodeProto& node, NodeId x) {
+    const Shape& have = network_.node(x).shape;
+    if (have.size() != 3) return x;
+    return add(node, "image", Reshape{{have[0], have[1], 1, have[2]}}, {x});
+  }
+
+  /// Adds the operator on images; a sequence gets its shape back.
+  void finish_image(const NodeProto& node, Operator op, NodeId x, bool sequence) {
+    if (!sequence) return finish(node, std::move(op), {x});
+    const NodeId made = add(node, "image_out", std::move(op), {x});
+    const Shape& have = network_.node(made).shape;
+    finish(node, Reshape{{have[0], have[1], have[3]}}, {made});
+  }
+
+  const Value& weights(const NodeProto& node, int i) {
+    const Value& found = value(node, i);
+    if (!found.shape) throw Refusal(fmt::format("the shape of weights '{}' is not known", node.input(i)));
+    return found;
+  }
+
+  void convolution(const NodeProto& node) {
+    const bool quantized = node.op_type() == "QLinearConv";
+    const int at = quantized ? 3 : 1;
+    const bool bias = quantized ? has(node, 8) : node.op_type() == "Conv" && has(node, 2);
+    const Value& weight = weights(node, at);
+    const Shape filters = *weight.shape;
+    const Shape image = shape(node, 0);
+    const std::int64_t groups = integer(node, "group", 1);
+    if (filters.size() < 3 || filters.size() != image.size()) throw Refusal("weights do not fit the input");
+    if (image[1] != filters[1] * groups) {
+      throw Refusal(fmt::format("weights {} with {} groups do not fit input {}", to_string(filters), groups,
+                                to_string(image)));
+    }
+    if (quantized || node.op_type() == "ConvInteger") approximate("the words of the hardware model apply, not 8 bits");
+    const bool shared = weight.constant && uses_[node.input(at)] > 1;
+    if (!weight.constant || filters.size() > 4) {
+      const std::int64_t macs = product_of(output_shape(node), Shape(filters.begin() + 1, filters.end()));
+      const std::int64_t parameters = weight.constant ? count_of(filters) + (bias ? filters[0] : 0) : 0;
+      return other(node, filters.size() > 4 ? "a convolution over more than two dimensions" : "its weights are computed",
+                   macs, parameters, weight.constant ? std::vector<int>{0} : std::vector<int>{0, at});
+    }
+    if (shared) approximate("its weights are shared, and counted for each");
+    Ints kernel(filters.begin() + 2, filters.end());
+    const WindowOf w = window(node, image, kernel);
+    NodeId x = as_image(node, input(node, 0));
+    Convolution op{.out_channels = filters[0],
+                   .kernel_h = w.kernel[0],
+                   .kernel_w = w.kernel[1],
+                   .stride_h = w.strides[0],
+                   .stride_w = w.strides[1],
+                   .padding_h = w.pads[0],
+                   .padding_w = w.pads[1],
+                   .dilation_h = w.dilations[0],
+                   .dilation_w = w.dilations[1],
+                   .groups = groups,
+                   .bias = bias};
+    if (w.pads[0] != w.pads[2] || w.pads[1] != w.pads[3]) {
+      x = add(node, "pad", Pad{{0, 0, w.pads[0], w.pads[1]}, {0, 0, w.pads[2], w.pads[3]}}, {x});
+      op.padding_h = op.padding_w = 0;
+    }
+    finish_image(node, op, x, image.size() == 3);
+  }
+
+  static std::int64_t product_of(const Shape& a, const Shape& b) {
+    Shape all = a;
+    all.insert(all.end(), b.begin(), b.end());
+    return count_of(all);
+  }
+
+  void transposed_convolution(const NodeProto& node) {
+    const Value& weight = weights(node, 1);
+    const Shape filters = *weight.shape;  // (C_in, C_out / groups, …)
+    const Shape image = shape(node, 0);
+    const std::int64_t groups = integer(node, "group", 1);
+    if (filters.size() < 3 || filters.size() != image.size() || filters[0] != image[1]) {
+      throw Refusal("weights do not fit the input");
+    }
+    const bool bias = has(node, 2);
+    const bool output_shape_given = attribute(node, "output_shape") != nullptr;
+    if (!weight.constant || filters.size() > 4 || output_shape_given || text(node, "auto_pad", "NOTSET") != "NOTSET") {
+      const std::int64_t macs = product_of(image, Shape(filters.begin() + 1, filters.end()));
+      const std::int64_t parameters = weight.constant ? count_of(filters) + (bias ? filters[1] * groups : 0) : 0;
+      return other(node, "counted only", macs, parameters, {0});
+    }
+    Ints kernel(filters.begin() + 2, filters.end());
+    const WindowOf w = window(node, image, kernel);
+    Ints more = integers(node, "output_padding").value_or(Ints(kernel.size(), 0));
+    if (more.size() == 1) more.insert(more.begin(), 0);
+    if (more.size() != 2) throw Refusal("output_padding does not fit the kernel");
+    NodeId x = as_image(node, input(node, 0));
+    TransposedConvolution op{.out_channels = filters[1] * groups,
+                             .kernel_h = w.kernel[0],
+                             .kernel_w = w.kernel[1],
+                             .stride_h = w.strides[0],
+                             .stride_w = w.strides[1],
+                             .padding_h = w.pads[0],
+                             .padding_w = w.pads[1],
+                             .dilation_h = w.dilations[0],
+                             .dilation_w = w.dilations[1],
+                             .output_padding_h = more[0],
+                             .output_padding_w = more[1],
+                             .groups = groups,
+                             .bias = bias};
+    if (w.pads[0] == w.pads[2] && w.pads[1] == w.pads[3]) return finish_image(node, op, x, image.size() == 3);
+    // Nothing is cut off by the operator, then the sides by different amounts.
+    op.padding_h = op.padding_w = 0;
+    x = add(node, "whole", op, {x});
+    Shape cut = network_.node(x).shape;
+    cut[2] -= w.pads[0] + w.pads[2];
+    cut[3] -= w.pads[1] + w.pads[3];
+    finish_image(node, Slice{{0, 0, w.pads[0], w.pads[1]}, cut, {1, 1, 1, 1}}, x, image.size() == 3);
+  }
+
+  void gemm(const NodeProto& node) {
+    NodeId a = input(node, 0);
+    if (integer(node, "transA", 0) != 0) a = add(node, "transposed", Transpose{{1, 0}}, {a});
+    const Value& b = weights(node, 1);
+    const bool transposed = integer(node, "transB", 0) != 0;
+    if (b.shape->size() != 2 || shape(node, 0).size() != 2) throw Refusal("takes matrices");
+    const std::int64_t inner = (*b.shape)[transposed ? 1 : 0];
+    const std::int64_t columns = (*b.shape)[transposed ? 0 : 1];
+    if (network_.node(a).shape.back() != inner) {
+      throw Refusal(fmt::format("matrices {} and {} do not fit", to_string(network_.node(a).shape), to_string(*b.shape)));
+    }
+    const bool bias = has(node, 2) && value(node, 2).constant && shape(node, 2) == Shape{columns};
+    const bool own = b.constant && uses_[node.input(1)] == 1;
+    if (own && (bias || !has(node, 2))) return finish(node, Linear{columns, bias}, {a});
+    const bool addend = has(node, 2);
+    std::vector<NodeId> inputs{a};
+    Operator product = Linear{columns, false};
+    if (!own) {
+      NodeId second = input(node, 1);
+      inputs.push_back(second);
+      product = MatMul{transposed};
+    }
+    if (!addend) return finish(node, product, inputs);
+    const NodeId made = add(node, "product", product, inputs);
+    const NodeId c = input(node, 2);
+    finish(node, Add{}, {made, c});
+  }
+
+  void matmul(const NodeProto& node) {
+    const bool quantized = node.op_type() == "QLinearMatMul";
+    const int second = quantized ? 3 : 1;
+    if (node.op_type() != "MatMul") approximate("the words of the hardware model apply, not 8 bits");
+    const Shape a_shape = shape(node, 0), b_shape = shape(node, second);
+    const Value& b = value(node, second);
+    if (a_shape.empty() || b_shape.empty()) throw Refusal("takes no scalars");
+    NodeId a = input(node, 0);
+    if (b.constant && b_shape.size() == 2 && uses_[node.input(second)] == 1 && a_shape.size() >= 2) {
+      if (a_shape.back() != b_shape[0]) {
+        throw Refusal(fmt::format("matrices {} and {} do not fit", to_string(a_shape), to_string(b_shape)));
+      }
+      return finish(node, Linear{b_shape[1], false}, {a});
+    }
+    NodeId other_matrix = input(node, second);
+    if (a_shape.size() >= 2 && b_shape.size() >= 2) return finish(node, MatMul{}, {a, other_matrix});
+    if (a_shape.size() == 1) a = add(node, "row", Reshape{{1, a_shape[0]}}, {a});
+    if (b_shape.size() == 1) other_matrix = add(node, "column", Reshape{{b_shape[0], 1}}, {other_matrix});
+    const NodeId product = add(node, "product", MatMul{}, {a, other_matrix});
+    finish(node, Reshape{extents(output_shape(node))}, {product});
+  }
+
+  void pool(const NodeProto& node) {
+    const Shape image = shape(node, 0);
+    const bool average = node.op_type() == "AveragePool";
+    if (node.output_size() > 1 && !node.output(1).empty()) approximate("the indices are not kept");
+    if (image.size() < 3 || image.size() > 4) return other(node, "a window over more than two dimensions");
+    WindowOf w = window(node, image, integers(node, "kernel_shape").value_or(Ints{}));
+    const bool include = integer(node, "count_include_pad", 0) != 0;
+    const bool sequence = image.size() == 3;
+    if (integer(node, "ceil_mode", 0) != 0) {
+      // The last window may begin within the input and end beyond its padding.
+      for (const std::size_t i : {0U, 1U}) {
+        if (sequence && i == 0) continue;
+        const std::int64_t extent = sequence ? image[2] : image[i + 2];
+        const std::int64_t rest = extent + w.pads[i] + w.pads[i + 2] - w.dilations[i] * (w.kernel[i] - 1) - 1;
+        if (rest > 0 && rest % w.strides[i] != 0) w.pads[i + 2] += w.strides[i] - rest % w.strides[i];
+      }
+      if (average && include) approximate("what is rounded up counts as padding");
+    }
+    NodeId x = as_image(node, input(node, 0));
+    const Pool::Kind kind = average ? Pool::Kind::average : Pool::Kind::max;
+    const bool square = w.kernel[0] == w.kernel[1] && w.strides[0] == w.strides[1] &&
+                        std::all_of(w.pads.begin(), w.pads.end(), [&](std::int64_t p) { return p == w.pads[0]; }) &&
+                        w.pads[0] <= w.kernel[0] / 2 && w.dilations == Ints{1, 1};
+    Operator op;
+    if (square) {
+      op = Pool{kind, w.kernel[0], w.strides[0], w.pads[0], average && include};
+    } else {
+      op = WindowPool{kind,      w.kernel[0], w.kernel[1], w.strides[0],    w.strides[1],    w.pads[0],
+                      w.pads[1], w.pads[2],   w.pads[3],   w.dilations[0], w.dilations[1], average && include};
+    }
+    finish_image(node, op, x, sequence);
+    if (node.output_size() > 1 && !node.output(1).empty()) {
+      values_[node.output(1)].node = values_[node.output(0)].node;
+      values_[node.output(1)].shape = values_[node.output(0)].shape;
+    }
+  }
+
+  void global_pool(const NodeProto& node) {
+    const Shape image = shape(node, 0);
+    if (image.size() < 3) throw Refusal("needs an image");
+    const bool average = node.op_type() == "GlobalAveragePool";
+    const NodeId x = input(node, 0);
+    if (average && image.size() == 4) return finish(node, GlobalPool{}, {x});
+    Ints axes(image.size() - 2);
+    std::iota(axes.begin(), axes.end(), 2);
+    finish(node, Reduce{average ? "mean" : "max", axes, true}, {x});
+  }
+
+  void batch_normalization(const NodeProto& node) {
+    if (integer(node, "training_mode", 0) != 0) approximate("in training mode");
+    for (int i = 1; i < node.output_size(); ++i) {
+      if (!node.output(i).empty()) {
+        values_[node.output(i)].constant = true;
+        values_[node.output(i)].shape = shape(node, 1);
+      }
+    }
+    if (shape(node, 0).size() < 2) return other(node, "counted only", 0, 2 * count_of(shape(node, 1)), {0});
+    if (count_of(shape(node, 1)) != shape(node, 0)[1]) throw Refusal("the scale does not fit the input");
+    finish(node, BatchNormalization{}, {input(node, 0)});
+  }
+
+  void layer_normalization(const NodeProto& node) {
+    const Shape x_shape = shape(node, 0);
+    const std::size_t axis = axis_of(integer(node, "axis", -1), x_shape.size());
+    const bool bias = has(node, 2);
+    bool statistics = false;
+    for (int i = 1; i < node.output_size(); ++i) statistics = statistics || uses_[node.output(i)] > 0;
+    const std::int64_t features = count_of(Shape(x_shape.begin() + static_cast<std::ptrdiff_t>(axis), x_shape.end()));
+    if (statistics || !bias || !value(node, 1).constant || count_of(shape(node, 1)) != features || x_shape.size() < 2) {
+      return other(node, "counted only", 0, value(node, 1).constant ? count_of(shape(node, 1)) : 0, {0});
+    }
+    NodeId x = input(node, 0);
+    if (axis + 1 == x_shape.size()) return finish(node, LayerNormalization{}, {x});
+    x = add(node, "flat", Reshape{{count_of(x_shape) / features, features}}, {x});
+    x = add(node, "normalized", LayerNormalization{}, {x});
+    finish(node, Reshape{x_shape}, {x});
+  }
+
+  void softmax(const NodeProto& node) {
+    const Shape x_shape = shape(node, 0);
+    const std::int64_t axis = integer(node, "axis", opset_ < 13 ? 1 : -1);
+    if (x_shape.empty()) throw Refusal("takes no scalar");
+    const std::size_t at = axis_of(axis, x_shape.size());
+    if (node.op_type() != "Softmax") approximate("as a softmax");
+    const NodeId x = input(node, 0);
+    if (opset_ >= 13 || at + 1 == x_shape.size()) {
+      const bool last = at + 1 == x_shape.size();
+      return finish(node, Softmax{last ? -1 : static_cast<std::int64_t>(at)}, {x});
+    }
+    // Until opset 12 all dimensions from the axis on were one.
+    const std::int64_t rows = count_of(Shape(x_shape.begin(), x_shape.begin() + static_cast<std::ptrdiff_t>(at)));
+    const NodeId flat = add(node, "flat", Reshape{{rows, count_of(x_shape) / rows}}, {x});
+    const NodeId made = add(node, "softmax", Softmax{}, {flat});
+    finish(node, Reshape{x_shape}, {made});
+  }
+
+  bool is_relu6(const NodeProto& node) {
+    const auto bound_of = [&](const char* name, int i, double& to) {
+      if (const AttributeProto* given = attribute(node, name)) {
+        to = static_cast<double>(given->f());
+        return true;
+      }
+      const auto data = known(node, i);
+      if (!data || data->size() != 1) return false;
+      to = data->front();
+      return true;
+    };
+    double least = -1, most = -1;
+    return bound_of("min", 1, least) && bound_of("max", 2, most) && least == 0 && most == 6;
+  }
+
+  void nary(const NodeProto& node, Operator op) {
+    std::vector<NodeId> inputs;
+    for (int i = 0; i < node.input_size(); ++i) inputs.push_back(input(node, i));
+    if (inputs.size() == 1) return finish(node, Identity{}, inputs);
+    finish(node, std::move(op), inputs);
+  }
+
+  void elementwise(const NodeProto& node) {
+    const std::string& type = node.op_type();
+    if (has_parameters_of_its_own(type)) approximate("its attributes are not kept");
+    std::vector<NodeId> inputs;
+    const bool one = type == "QuantizeLinear" || type == "DequantizeLinear" || type == "Clip";
+    for (int i = 0; i < (one ? 1 : node.input_size()); ++i) {
+      if (has(node, i)) inputs.push_back(input(node, i));
+    }
+    if (type == "PRelu") {
+      // Until opset 6 a slope per channel was a vector.
+      const Shape x_shape = shape(node, 0), slope = shape(node, 1);
+      if (slope.size() == 1 && x_shape.size() > 2 && slope[0] == x_shape[1] && slope[0] != x_shape.back()) {
+        Shape per_channel(x_shape.size() - 1, 1);
+        per_channel[0] = slope[0];
+        inputs[1] = add(node, "slope", Reshape{per_channel}, {inputs[1]});
+      }
+    }
+    finish(node, Elementwise{snake_case(type)}, inputs);
+  }
+
+  void dropout(const NodeProto& node) {
+    if (node.output_size() > 1 && !node.output(1).empty() && uses_[node.output(1)] > 0) {
+      Value& mask = values_[node.output(1)];
+      mask.constant = true;
+      mask.shape = shape(node, 0);
+    }
+    pass(node, "does nothing at inference");
+  }
+
+  void concat(const NodeProto& node) {
+    std::vector<NodeId> inputs;
+    for (int i = 0; i < node.input_size(); ++i) {
+      const Shape& part = shape(node, i);
+      if (std::find(part.begin(), part.end(), 0) != part.end()) continue;  // adds nothing
+      inputs.push_back(input(node, i));
+    }
+    if (inputs.empty()) throw Refusal("has no elements");
+    const std::int64_t axis = integer(node, "axis", 1);
+    axis_of(axis, shape(node, 0).size());
+    finish(node, Concat{axis}, inputs);
+  }
+
+  void flatten(const NodeProto& node) {
+    const Shape x_shape = shape(node, 0);
+    const NodeId x = input(node, 0);
+    const std::int64_t axis = integer(node, "axis", 1);
+    if (axis == 1 && x_shape.size() > 1) return finish(node, Flatten{}, {x});
+    finish(node, Reshape{extents(output_shape(node))}, {x});
+  }
+
+  void reshape(const NodeProto& node) {
+    const NodeId x = input(node, 0);
+    const Shape& to = output_shape(node);
+    finish(node, Reshape{extents(to)}, {x});
+  }
+
+  void transpose(const NodeProto& node) {
+    const std::size_t rank = shape(node, 0).size();
+    const NodeId x = input(node, 0);
+    if (rank == 0) return finish(node, Identity{}, {x});
+    Ints permutation(rank);
+    std::iota(permutation.rbegin(), permutation.rend(), 0);
+    finish(node, Transpose{integers(node, "perm").value_or(permutation)}, {x});
+  }
+
+  void split(const NodeProto& node) {
+    const Shape x_shape = shape(node, 0);
+    const std::size_t axis = axis_of(integer(node, "axis", 0), x_shape.size());
+    const int parts = node.output_size();
+    std::optional<Ints> sizes = list(node, "split", 1);
+    if (!sizes) {
+      if (x_shape[axis] % parts != 0) throw Refusal(fmt::format("{} does not divide into {}", x_shape[axis], parts));
+      sizes = Ints(static_cast<std::size_t>(parts), x_shape[axis] / parts);
+    }
+    if (sizes->size() != static_cast<std::size_t>(parts)) throw Refusal("has another number of outputs than sizes");
+    const NodeId x = input(node, 0);
+    Slice piece{Ints(x_shape.size(), 0), x_shape, Ints(x_shape.size(), 1)};
+    for (int i = 0; i < parts; ++i) {
+      piece.extents[axis] = (*sizes)[static_cast<std::size_t>(i)];
+      if (!node.output(i).empty() && piece.extents[axis] > 0) {
+        const std::string name = parts == 1 ? label(node) : node.output(i);
+        set_output(node, network_.add(unique(name), piece, {x}), i);
+      }
+      piece.starts[axis] += piece.extents[axis];
+    }
+  }
+
+  void slice(const NodeProto& node) {
+    const Shape x_shape = shape(node, 0);
+    const auto starts = list(node, "starts", 1), ends = list(node, "ends", 2);
+    if (!starts || !ends || starts->size() != ends->size()) throw Refusal("lacks starts or ends");
+    std::optional<Ints> axes = list(node, "axes", 3), steps;
+    if (has(node, 4)) steps = list(node, "steps", 4);
+    if (!axes) {
+      axes = Ints(starts->size());
+      std::iota(axes->begin(), axes->end(), 0);
+    }
+    if (!steps) steps = Ints(starts->size(), 1);
+    if (axes->size() != starts->size() || steps->size() != starts->size()) throw Refusal("its lists differ in length");
+    Slice op{Ints(x_shape.size(), 0), x_shape, Ints(x_shape.size(), 1)};
+    for (std::size_t i = 0; i < axes->size(); ++i) {
+      const std::size_t axis = axis_of((*axes)[i], x_shape.size());
+      const std::int64_t extent = x_shape[axis];
+      const std::int64_t step = (*steps)[i];
+      if (step == 0) throw Refusal("a step is 0");
+      const auto clamp = [&](std::int64_t at, std::int64_t least, std::int64_t most) {
+        if (at < 0) at = at < -extent ? -extent - 1 + extent : at + extent;
+        return std::clamp(at, least, most);
+      };
+      const std::int64_t begin = step > 0 ? clamp((*starts)[i], 0, extent) : clamp((*starts)[i], 0, extent - 1);
+      const std::int64_t end = step > 0 ? clamp((*ends)[i], 0, extent) : clamp((*ends)[i], -1, extent - 1);
+      const std::int64_t span = step > 0 ? end - begin : begin - end;
+      if (step < -max_count || step > max_count) throw Refusal("a step is out of range");
+      const std::int64_t size = span <= 0 ? 0 : (span - 1) / std::abs(step) + 1;
+      op.starts[axis] = begin;
+      op.extents[axis] = size;
+      op.steps[axis] = size == 1 ? 1 : step;
+    }
+    extents(op.extents);
+    finish(node, op, {input(node, 0)});
+  }
+
+  void gather(const NodeProto& node) {
+    const Shape table = shape(node, 0), indices = shape(node, 1);
+    const std::int64_t axis = integer(node, "axis", 0);
+    const std::size_t at = axis_of(axis, table.size());
+    Value& source = value(node, 0);
+    if (source.constant && at == 0 && table.size() == 2 && is_float(source.type)) {
+      const NodeId index = input(node, 1);
+      const Embedding op{table[0], table[1]};
+      std::vector<NodeId> inputs{index};
+      if (uses_[node.input(0)] > 1) inputs.push_back(input(node, 0));
+      if (!indices.empty() && source.learned) return finish(node, op, inputs);
+    }
+    const auto known_indices = known_integers(node, 1);
+    if (known_indices && known_indices->size() == 1) {
+      std::int64_t index = known_indices->front();
+      if (index < 0) index += table[at];
+      if (index < 0 || index >= table[at]) throw Refusal(fmt::format("index {} is out of range", known_indices->front()));
+      Slice op{Ints(table.size(), 0), table, Ints(table.size(), 1)};
+      op.starts[at] = index;
+      op.extents[at] = 1;
+      extents(op.extents);
+      const NodeId x = input(node, 0);
+      if (indices.size() == 1) return finish(node, op, {x});
+      const NodeId one = add(node, "slice", op, {x});
+      return finish(node, Reshape{extents(output_shape(node))}, {one});
+    }
+    other(node, "moves data");
+  }
+
+  void pad(const NodeProto& node) {
+    const Shape x_shape = shape(node, 0);
+    const auto pads = list(node, "pads", 1);
+    if (!pads || pads->size() != 2 * x_shape.size()) throw Refusal("pads do not fit the input");
+    const auto middle = pads->begin() + static_cast<std::ptrdiff_t>(x_shape.size());
+    const bool cuts = std::any_of(pads->begin(), pads->end(), [](std::int64_t p) { return p < 0; });
+    NodeId x = input(node, 0);
+    if (cuts) return other(node, "cuts off");
+    if (text(node, "mode", "constant") != "constant") approximate("as padding with a constant");
+    finish(node, Pad{Ints(pads->begin(), middle), Ints(middle, pads->end())}, {x});
+  }
+
+  void resize(const NodeProto& node) {
+    const Shape x_shape = shape(node, 0);
+    Value& made = values_.at(node.output(0));
+    if (!made.shape) {
+      // libonnx needs scales it may not see: floor(extent · scale).
+      const auto scales = node.op_type() == "Upsample" ? known(node, 1) : known(node, 2);
+      const auto sizes = has(node, 3) ? known_integers(node, 3) : std::nullopt;
+      if (sizes && sizes->size() == x_shape.size()) {
+        made.shape = *sizes;
+      } else if (scales && scales->size() == x_shape.size()) {
+        made.shape.emplace();
+        for (std::size_t i = 0; i < x_shape.size(); ++i) {
+          const double extent = std::floor(static_cast<double>(x_shape[i]) * (*scales)[i]);
+          if (!(extent >= 0 && extent < 9e15)) throw Refusal("a scale is out of range");
+          made.shape->push_back(static_cast<std::int64_t>(extent));
+        }
+      }
+    }
+    const std::string mode = text(node, "mode", "nearest");
+    finish(node, Resize{extents(output_shape(node)), mode}, {input(node, 0)});
+  }
+
+  void top_k(const NodeProto& node) {
+    const Shape x_shape = shape(node, 0);
+    const std::size_t axis = axis_of(integer(node, "axis", -1), x_shape.size());
+    if (axis + 1 != x_shape.size()) return other(node, "not along the last dimension");
+    const Shape made = output_shape(node);
+    const NodeId x = input(node, 0);
+    bool named = false;
+    for (const int i : {0, 1}) {
+      if (i >= node.output_size() || node.output(i).empty() || uses_[node.output(i)] == 0) continue;
+      const std::string name = named ? node.output(i) : label(node);
+      set_output(node, network_.add(unique(name), TopK{made.back(), i == 1}, {x}), i);
+      named = true;
+    }
+    if (!named) set_output(node, network_.add(unique(label(node)), TopK{made.back(), false}, {x}), 0);
+  }
+
+  void reduce(const NodeProto& node) {
+    const Shape x_shape = shape(node, 0);
+    std::string function = snake_case(node.op_type().substr(6));
+    std::optional<Ints> axes = list(node, "axes", 1);
+    const bool keep = integer(node, "keepdims", 1) != 0;
+    const NodeId x = input(node, 0);
+    if (axes && axes->empty() && integer(node, "noop_with_empty_axes", 0) != 0) return finish(node, Identity{}, {x});
+    if (x_shape.empty()) return finish(node, Elementwise{function}, {x});
+    std::set<std::int64_t> sorted;
+    for (const std::int64_t axis : axes.value_or(Ints{})) {
+      sorted.insert(static_cast<std::int64_t>(axis_of(axis, x_shape.size())));
+    }
+    if (!axes || axes->empty()) {
+      for (std::size_t i = 0; i < x_shape.size(); ++i) sorted.insert(static_cast<std::int64_t>(i));
+    }
+    finish(node, Reduce{function, Ints(sorted.begin(), sorted.end()), keep}, {x});
+  }
+
+  /// Two operands: one multiply-accumulate for every combination of all indices.
+  void einsum(const NodeProto& node) {
+    const std::string equation = text(node, "equation", "");
+    std::map<char, std::int64_t> sizes;
+    int operand = 0;
+    std::size_t position = 0;
+    for (const char c : equation) {
+      if (c == ' ') continue;
+      if (c == '-') break;
+      if (c == ',') {
+        ++operand;
+        position = 0;
+        continue;
+      }
+      if (c == '.') throw Refusal("an ellipsis in the equation is not supported");
+      const Shape& of = shape(node, operand);
+      if (position >= of.size()) throw Refusal("the equation does not fit the inputs");
+      sizes[c] = std::max(sizes[c], of[position++]);
+    }
+    Shape all;
+    for (const auto& [index, size] : sizes) all.push_back(size);
+    other(node, "counted only", node.input_size() == 2 ? count_of(all) : 0);
+  }
+
+  /// Per step, direction and gate one matrix product with the input and one with the state.
+  void recurrent(const NodeProto& node) {
+    const Shape x_shape = shape(node, 0), weight = shape(node, 1), state = shape(node, 2);
+    if (x_shape.size() != 3 || weight.size() != 3 || state.size() != 3) throw Refusal("its shapes do not fit");
+    const std::int64_t steps = count_of({x_shape[0], x_shape[1]});
+    const std::int64_t macs = product_of({steps}, {weight[0], weight[1], weight[2] + state[2]});
+    std::int64_t parameters = count_of(weight) + count_of(state);
+    if (has(node, 3)) parameters += count_of(shape(node, 3));
+    other(node, "counted only", macs, parameters, {0});
+  }
+
+  /// An operator that duet has not: shape and counts. `inputs` empty: all of them.
+  void other(const NodeProto& node, const std::string& why, std::int64_t macs = 0, std::int64_t parameters = 0,
+             std::vector<int> positions = {}) {
+    if (positions.empty()) {
+      positions.resize(static_cast<std::size_t>(node.input_size()));
+      std::iota(positions.begin(), positions.end(), 0);
+    }
+    std::vector<NodeId> inputs;
+    for (const int i : positions) {
+      if (!has(node, i)) continue;
+      const Value& found = value(node, i);
+      // Empty tensors and arithmetic on shapes have no place in the network.
+      if (found.shape && std::find(found.shape->begin(), found.shape->end(), 0) != found.shape->end()) continue;
+      if (!found.node && found.constant && !found.learned) continue;
+      inputs.push_back(input(node, i));
+    }
+    bool first = true;
+    for (int i = 0; i < node.output_size(); ++i) {
+      if (node.output(i).empty()) continue;
+      if (!first && uses_[node.output(i)] == 0) continue;
+      const Shape made = extents(output_shape(node, i));
+      const Other op{snake_case(node.op_type()), made, first ? macs : 0, first ? parameters : 0};
+      set_output(node, network_.add(unique(first ? label(node) : node.output(i)), op, inputs), i);
+      first = false;
+    }
+    approximate(why);
+  }
+
+  void set_outputs() {
+    std::vector<NodeId> results;
+    for (const auto& output : graph_.output()) {
+      const auto found = values_.find(output.name());
+      if (found == values_.end()) throw Refusal(fmt::format("output '{}' is never computed", output.name()));
+      try {
+        results.push_back(materialise(output.name(), found->second));
+      } catch (const std::exception& error) {
+        throw Refusal(fmt::format("output '{}': {}", output.name(), error.what()));
+      }
+    }
+    if (results.empty()) throw Refusal("the graph has no output");
+    if (results.size() == 1) {
+      network_.set_output(results.front());
+    } else {
+      network_.set_output(network_.add(unique("outputs"), Outputs{}, results));
+    }
+  }
+
+  const onnx::GraphProto& graph_;
+  const OnnxDimensions& dimensions_;
+  std::int64_t opset_ = 0;
+  std::set<std::string> functions_;
+  std::unordered_map<std::string, Value> values_;
+  std::unordered_map<std::string, std::pair<int, Shape>> declared_;
+  std::unordered_map<std::string, int> uses_;
+  std::set<std::string, std::less<>> used_dimensions_, known_symbols_, names_, zero_filled_;
+  std::string inference_error_;
+  Network network_;
+  OnnxNode entry_;
+};
+
+onnx::ModelProto parse(const std::string& bytes) {
+  onnx::ModelProto model;
+  google::protobuf::io::CodedInputStream stream(reinterpret_cast<const std::uint8_t*>(bytes.data()),
+                                                static_cast<int>(bytes.size()));
+  if (!model.ParseFromCodedStream(&stream) || !stream.ConsumedEntireMessage()) {
+    throw Refusal("not an ONNX model, or a damaged one");
+  }
+  return model;
+}
+
+/// A file in memory, without reading what is not looked at.
+class MappedFile {
+ public:
+  explicit MappedFile(const std::filesystem::path& file) {
+    const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0) throw Refusal(fmt::format("cannot be opened: {}", std::strerror(errno)));
+    struct stat status {};
+    const bool regular = ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
+    size_ = regular ? static_cast<std::size_t>(status.st_size) : 0;
+    if (size_ > 0) data_ = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, descriptor, 0);
+    const int error = errno;
+    ::close(descriptor);
+    if (!regular) throw Refusal("is not a file");
+    if (data_ == MAP_FAILED) throw Refusal(fmt::format("cannot be read: {}", std::strerror(error)));
+  }
+  ~MappedFile() {
+    if (size_ > 0 && data_ != MAP_FAILED) ::munmap(data_, size_);
+  }
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  std::string_view bytes() const { return size_ == 0 ? std::string_view() : std::string_view(static_cast<const char*>(data_), size_); }
+
+ private:
+  void* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+OnnxImport import_bytes(std::string_view bytes, const OnnxDimensions& dimensions) {
+  OnnxImport result;
+  if (bytes.empty()) throw Refusal("is empty");
+  const std::string graph_only = without_weights(bytes);
+  if (graph_only.size() > std::size_t{1} << 30) throw Refusal("its graph is above 1 GB");
+  onnx::ModelProto model = parse(graph_only);
+  if (!model.has_graph()) throw Refusal("not an ONNX model: it has no graph");
+  for (const auto& [name, value] : dimensions) {
+    if (value < 1) throw Refusal(fmt::format("dimension '{}' is {}, must be at least 1", name, value));
+  }
+  result.producer = model.producer_name();
+  result.opset = model.opset_import_size() == 0 ? 1 : 0;
+  for (const auto& import : model.opset_import()) {
+    if (import.domain().empty() || import.domain() == "ai.onnx") result.opset = import.version();
+  }
+  if (result.opset > newest_opset) {
+    throw Refusal(fmt::format("is of opset {}; opsets up to {} are supported", result.opset, newest_opset));
+  }
+  if (result.opset == 0 && model.opset_import_size() > 0) result.opset = newest_opset;  // other domains only
+  if (result.opset < 1) throw Refusal("does not say which version of ONNX's operators it uses");
+  if (result.opset < oldest_opset) {
+    try {
+      model = onnx::version_conversion::ConvertVersion(model, static_cast<int>(newest_opset));
+    } catch (const std::exception& error) {
+      throw Refusal(fmt::format("is of opset {} and cannot be converted: {}", result.opset, error.what()));
+    }
+  }
+  Importer(model, dimensions).run(result);
+  return result;
+}
+
+template <class Import>
+OnnxImport with_name(const std::string& name, Import import) {
+  try {
+    return import();
+  } catch (const std::exception& error) {
+    std::string message = error.what();
+    std::replace(message.begin(), message.end(), '\n', ' ');
+    throw ConfigError(fmt::format("{}: {}", name, message));
+  }
+}
+
+}  // namespace
+
+std::string_view to_string(OnnxFidelity fidelity) {
+  switch (fidelity) {
+    case OnnxFidelity::modelled:
+      return "modelled";
+    case OnnxFidelity::approximated:
+      return "approximated";
+    case OnnxFidelity::ignored:
+      return "ignored";
+  }
+  return "?";
+}
+
+std::size_t OnnxImport::count(OnnxFidelity fidelity) const {
+  return static_cast<std::size_t>(
+      std::count_if(nodes.begin(), nodes.end(), [&](const OnnxNode& node) { return node.fidelity == fidelity; }));
+}
+
+OnnxImport import_onnx(const std::filesystem::path& file, const OnnxDimensions& dimensions) {
+  return with_name(file.string(), [&] { return import_bytes(MappedFile(file).bytes(), dimensions); });
+}
+
+OnnxImport import_onnx(std::string_view bytes, const std::string& name, const OnnxDimensions& dimensions) {
+  return with_name(name, [&] { return import_bytes(bytes, dimensions); });
+}
+
+}  // namespace duet
