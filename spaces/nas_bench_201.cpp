@@ -43,7 +43,7 @@ std::string architecture_string(const Cell& cell) {
 
 /// The string by which NATS-Bench tells isomorphic cells (Dong et al., "NATS-Bench", TPAMI 2021): sums of
 /// sorted terms, skips left out, "#" for zeros. A sum that a skip hands on stays one term, and zeros are terms.
-std::string unique_string(const std::array<std::string, edges.size()>& cell) {
+std::string unique_string(const Cell& cell) {
   std::array<std::string, last_node + 1> nodes{"0"};
   for (int to = 1; to <= last_node; ++to) {
     std::vector<std::string> terms;
