@@ -1,5 +1,6 @@
 // How many mappings the loop-nest cost model evaluates per second on one core: validity, cycles and energy of random valid
-// mappings of ResNet-18's and MobileNetV2's layers on an Eyeriss-like and a Simba-like architecture.
+// mappings of ResNet-18's and MobileNetV2's layers on an Eyeriss-like and a Simba-like architecture, one at a time and in
+// batches that share their loop orders.
 //
 //   cmake --preset bench && cmake --build --preset bench
 //   build/bench/bench/bench_mapping --benchmark_repetitions=5 --benchmark_report_aggregates_only=true
@@ -188,8 +189,8 @@ struct Work {
   double loops = 0, steps = 0;                            ///< of a mapping, on average
 };
 
-/// `each` valid mappings of every layer, in random order of tries.
-Work work(const std::string& network, const char* architecture, std::size_t each) {
+/// `each` valid mappings of every layer; `group` neighbours at a time have the same loop orders.
+Work work(const std::string& network, const char* architecture, std::size_t each, std::size_t group) {
   const Architecture chip = read_architecture(Config::parse(architecture, "bench"));
   Work work;
   for (Einsum& einsum : layers(network)) {
@@ -198,7 +199,10 @@ Work work(const std::string& network, const char* architecture, std::size_t each
     Random random(1, "bench", work.models.size());
     std::size_t found = 0;
     for (std::size_t tries = 0; found < each && tries < 2'000'000; ++tries) {
-      const Mapping mapping = random_mapping(random, model.einsum(), chip);
+      Mapping mapping = random_mapping(random, model.einsum(), chip);
+      for (std::size_t l = 0; found % group != 0 && l < mapping.level_count; ++l) {
+        mapping.levels[l].order = work.mappings.back().second.levels[l].order;
+      }
       if (!model.quick(mapping).valid) continue;
       work.mappings.emplace_back(work.models.size() - 1, mapping);
       ++found;
@@ -215,15 +219,17 @@ Work work(const std::string& network, const char* architecture, std::size_t each
       }
     }
   }
-  Random random(1, "bench order");
-  random.shuffle(work.mappings);
+  if (group == 1) {
+    Random random(1, "bench order");
+    random.shuffle(work.mappings);
+  }
   work.loops /= static_cast<double>(work.mappings.size());
   work.steps /= static_cast<double>(work.mappings.size());
   return work;
 }
 
 void quick(benchmark::State& state, const std::string& network, const char* architecture) {
-  const Work all = work(network, architecture, 200);
+  const Work all = work(network, architecture, 200, 1);
   for (auto _ : state) {
     for (const auto& [model, mapping] : all.mappings) {
       const QuickCost cost = all.models[model].quick(mapping);
@@ -236,10 +242,39 @@ void quick(benchmark::State& state, const std::string& network, const char* arch
   state.counters["loops"] = all.loops;
   state.counters["steps"] = all.steps;
 }
+/// Batches of mappings that differ in their factors alone.
+void batched(benchmark::State& state, const std::string& network, const char* architecture) {
+  const std::size_t batch = 40;
+  const Work all = work(network, architecture, 200, batch);
+  std::vector<std::pair<std::size_t, std::vector<Mapping>>> batches;
+  for (const auto& [model, mapping] : all.mappings) {
+    if (batches.empty() || batches.back().first != model || batches.back().second.size() == batch) {
+      batches.emplace_back(model, std::vector<Mapping>());
+    }
+    batches.back().second.push_back(mapping);
+  }
+  std::vector<QuickCost> costs(batch);
+  for (auto _ : state) {
+    for (const auto& [model, mappings] : batches) {
+      all.models[model].quick(mappings, std::span(costs).first(mappings.size()));
+      benchmark::DoNotOptimize(costs.data());
+    }
+  }
+  state.counters["mappings_per_s"] = benchmark::Counter(static_cast<double>(all.mappings.size()),
+                                                        benchmark::Counter::kIsIterationInvariantRate);
+  state.counters["mappings"] = static_cast<double>(all.mappings.size());
+  state.counters["loops"] = all.loops;
+  state.counters["steps"] = all.steps;
+}
+
 BENCHMARK_CAPTURE(quick, resnet18_eyeriss_like, "resnet18", eyeriss_like)->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(quick, resnet18_simba_like, "resnet18", simba_like)->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(quick, mobilenet_v2_eyeriss_like, "mobilenet_v2", eyeriss_like)->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(quick, mobilenet_v2_simba_like, "mobilenet_v2", simba_like)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(batched, resnet18_eyeriss_like, "resnet18", eyeriss_like)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(batched, resnet18_simba_like, "resnet18", simba_like)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(batched, mobilenet_v2_eyeriss_like, "mobilenet_v2", eyeriss_like)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(batched, mobilenet_v2_simba_like, "mobilenet_v2", simba_like)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace duet

@@ -15,17 +15,17 @@ namespace duet::kernel {
 
 // --- What a scalar must be able to do beyond + − · ÷; overloads for other scalars stand beside them and are found by
 // their argument.
-inline double larger(double a, double b) { return a > b ? a : b; }
-inline double smaller(double a, double b) { return a < b ? a : b; }
+static inline double larger(double a, double b) { return a > b ? a : b; }
+static inline double smaller(double a, double b) { return a < b ? a : b; }
 /// std::ceil for 0 ≤ a, without a call where the instruction set has none: adding 2^52 rounds to whole numbers.
-inline double round_up(double a) {
+static inline double round_up(double a) {
   const double whole = a + 0x1p52 - 0x1p52;
   return a >= 0x1p51 ? std::ceil(a) : whole < a ? whole + 1 : whole;
 }
-inline bool greater(double a, double b) { return a > b; }
-inline bool either(bool a, bool b) { return a || b; }
-inline bool all(bool a) { return a; }
-inline double choose(bool condition, double yes, double no) { return condition ? yes : no; }
+static inline bool greater(double a, double b) { return a > b; }
+static inline bool either(bool a, bool b) { return a || b; }
+static inline bool all(bool a) { return a; }
+static inline double choose(bool condition, double yes, double no) { return condition ? yes : no; }
 template <class S>
 struct ScalarTraits;
 template <>
@@ -64,7 +64,7 @@ struct Plan {
     double min_capacity_bits = 0;
     std::array<double, tensor_count> word_bits{}, block_words{};
     double read_bandwidth = 0, write_bandwidth = 0, shared_bandwidth = 0;  ///< 0: unbounded
-    bool bounded_ports = false;
+    bool bounded_ports = false, bounded_capacity = false;
     double read_j = 0, write_j = 0, update_j = 0, leak_j = 0;
     double fanout_x = 1, fanout_y = 1, min_children = 0;
     bool multicast = true, reduction = true;
@@ -78,7 +78,7 @@ Plan plan(const Einsum& einsum, const Architecture& architecture, const CostOpti
 
 /// Distinct values of a·i + b·j for 0 ≤ i < I, 0 ≤ j < J and whole a, b ≥ 1. With a = g·a', b = g·b' and a', b' coprime,
 /// (i, j) and (i + b', j − a') give the same value; every value is counted at its last such point.
-inline double distinct_sums(double I, double J, double a, double b) {
+static inline double distinct_sums(double I, double J, double a, double b) {
   if (I <= 1 || J <= 1) return I * J;
   const auto g = static_cast<double>(std::gcd(static_cast<std::int64_t>(a), static_cast<std::int64_t>(b)));
   const double i_rest = I - b / g, j_rest = J - a / g;
@@ -87,7 +87,7 @@ inline double distinct_sums(double I, double J, double a, double b) {
 
 /// Values that {a·i + b·j : 0 ≤ i < I} and {a·i + b·j : m ≤ i < m + K} share, 0 ≤ j < J in both, m ≥ I. A value of the
 /// second set is taken at its smallest i; it is in the first set if going back k ≥ 1 steps (i − k·b', j + k·a') ends there.
-inline double shared_sums(double I, double m, double K, double J, double a, double b) {
+static inline double shared_sums(double I, double m, double K, double J, double a, double b) {
   const auto g = static_cast<double>(std::gcd(static_cast<std::int64_t>(a), static_cast<std::int64_t>(b)));
   const double b_step = b / g, a_step = a / g;
   double count = 0;
@@ -101,11 +101,11 @@ inline double shared_sums(double I, double m, double K, double J, double a, doub
   return count;
 }
 
-inline double sums(double I, double J, double a, double b) { return distinct_sums(I, J, a, b); }
-inline double distinct_extent(const Axis& axis, double na, double nb) {
+static inline double sums(double I, double J, double a, double b) { return distinct_sums(I, J, a, b); }
+static inline double distinct_extent(const Axis& axis, double na, double nb) {
   return axis.two ? distinct_sums(na, nb, axis.coefficient_a, axis.coefficient_b) : na;
 }
-inline double distinct_overlap(const Axis& axis, bool moves_a, double na, double nb, double next, double step) {
+static inline double distinct_overlap(const Axis& axis, bool moves_a, double na, double nb, double next, double step) {
   if (!axis.two) return 0;
   return moves_a ? shared_sums(na, step, next, nb, axis.coefficient_a, axis.coefficient_b)
                  : shared_sums(nb, step, next, na, axis.coefficient_b, axis.coefficient_a);
@@ -159,22 +159,37 @@ struct Nest {
   S cycles;
 };
 
-/// Loops that do nothing are written down and overwritten by the next: cheaper than a branch that nobody can predict.
-inline std::size_t is_loop(double count) { return count != 1.0 ? 1 : 0; }
-
+// --- Where a scalar's factors come from: one mapping here; other scalars have sources of their own.
 template <class S, class Factor>
-void build(const Plan& plan, const BasicMapping<Factor>& mapping, Nest<S>& nest) {
+S temporal_factor(const BasicMapping<Factor>& mapping, std::size_t l, std::size_t d) {
+  return S(static_cast<double>(mapping.levels[l].temporal[d]));
+}
+template <class S, class Factor>
+S spatial_factor(const BasicMapping<Factor>& mapping, std::size_t l, std::size_t d) {
+  return S(static_cast<double>(mapping.levels[l].x[d] * mapping.levels[l].y[d]));
+}
+/// The mapping whose loop orders and kept tensors count.
+template <class Factor>
+const BasicMapping<Factor>& structure(const BasicMapping<Factor>& mapping) {
+  return mapping;
+}
+
+/// Loops that do nothing are written down and overwritten by the next: cheaper than a branch that nobody can predict.
+static inline std::size_t is_loop(double count) { return count != 1.0 ? 1 : 0; }
+
+template <class S, class Source>
+void build(const Plan& plan, const Source& source, Nest<S>& nest) {
   std::array<S, max_dimensions> tile;
   for (std::size_t d = 0; d < plan.dimensions; ++d) tile[d] = S(1.0);
   std::size_t count = 0, temporal_count = 0;
   nest.above[plan.levels] = nest.temporal_above[plan.levels] = 0;
   nest.tile[plan.levels] = tile;
   for (std::size_t l = plan.levels; l-- > 0;) {
-    const BasicLevelMapping<Factor>& level = mapping.levels[l];
+    const auto& order = structure(source).levels[l].order;
     const std::size_t before = count;
     if (plan.level[l].fanout_x > 1 || plan.level[l].fanout_y > 1) {
       for (std::size_t d = 0; d < plan.dimensions; ++d) {
-        const S spread = S(level.x[d]) * S(level.y[d]);
+        const S spread = spatial_factor<S>(source, l, d);
         nest.spread[l][d] = spread;
         nest.loops[count] = {static_cast<std::uint8_t>(l), static_cast<std::uint8_t>(d), true, spread, tile[d]};
         count += is_loop(spread);
@@ -183,8 +198,8 @@ void build(const Plan& plan, const BasicMapping<Factor>& mapping, Nest<S>& nest)
     }
     nest.spreads[l] = count > before;
     for (std::size_t i = plan.dimensions; i-- > 0;) {
-      const std::uint8_t d = level.order[i];
-      const S factor = S(level.temporal[d]);
+      const std::uint8_t d = order[i];
+      const S factor = temporal_factor<S>(source, l, d);
       nest.loops[count] = {static_cast<std::uint8_t>(l), d, false, factor, tile[d]};
       nest.temporal[temporal_count] = static_cast<std::uint8_t>(count);
       const std::size_t step = is_loop(factor);
@@ -311,8 +326,9 @@ bool link(const Plan& plan, const Mapping& mapping, const Nest<double>& nest, Co
           std::size_t l, double& wanted);
 
 /// Counts of a perfect mapping.
-template <class S, class Factor>
-void count_perfect(const Plan& plan, const BasicMapping<Factor>& mapping, const Nest<S>& nest, Counts<S>& counts) {
+template <class S, class Source>
+void count_perfect(const Plan& plan, const Source& source, const Nest<S>& nest, Counts<S>& counts) {
+  const auto& mapping = structure(source);
   counts.cycles = nest.cycles;
   for (std::size_t l = 0; l < plan.levels; ++l) counts.instances[l] = nest.instances[l];
   for (std::size_t t = 0; t < tensor_count; ++t) {

@@ -49,6 +49,7 @@ Plan plan(const Einsum& einsum, const Architecture& architecture, const CostOpti
     Plan::Level& level = plan.level[l];
     level.capacity_bits = std::numeric_limits<double>::infinity();
     if (from.capacity_bits) {
+      level.bounded_capacity = true;
       level.capacity_bits = std::floor(static_cast<double>(*from.capacity_bits) / from.multiple_buffering);
       level.min_capacity_bits = level.capacity_bits * from.constraints.min_capacity_utilization;
     }
@@ -351,7 +352,7 @@ Violation find_violation(const Plan& plan, const Mapping& mapping, Nest<double>&
     }
   }
   for (std::size_t l = 0; l < plan.levels; ++l) {
-    if (plan.level[l].capacity_bits == std::numeric_limits<double>::infinity()) continue;
+    if (!plan.level[l].bounded_capacity) continue;
     double bits = 0;
     std::array<double, max_dimensions> tile;
     for (std::size_t d = 0; d < plan.dimensions; ++d) tile[d] = smaller(nest.tile[l][d], plan.size[d]);

@@ -94,6 +94,11 @@ class CostModel {
   /// to the bit.
   QuickCost quick(const Mapping& mapping) const;
 
+  /// The same for many mappings, `costs` as long as `mappings`, several at a time in the widest vectors of this machine:
+  /// neighbours in the list whose loop orders and kept tensors are equal (and that are perfect) share the work. Equal to
+  /// quick() to the bit, whatever the machine.
+  void quick(std::span<const Mapping> mappings, std::span<QuickCost> costs) const;
+
  private:
   std::optional<std::string> why_unwanted(const Mapping& mapping) const;
 

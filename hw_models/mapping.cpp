@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -27,6 +28,23 @@ void read_factors(const Config& config, const Einsum& einsum, Factors& factors) 
     const Config value = config.at(key);
     factors[einsum.find_dimension(key).value()] = value.text() == "rest" ? 0 : value.integer(1, std::int64_t{1} << 52);
   }
+}
+
+/// Innermost loops, outermost of them first; those that are not named stand outside, in the order of the workload.
+void read_order(const Config& config, const Einsum& einsum, std::array<std::uint8_t, max_dimensions>& order) {
+  std::vector<std::size_t> inner;
+  for (const Config& item : config.items(true)) {
+    const std::size_t d = read_dimension(item, einsum);
+    if (std::find(inner.begin(), inner.end(), d) != inner.end()) {
+      item.fail(fmt::format("'{}' occurs twice in the order", item.text()));
+    }
+    inner.push_back(d);
+  }
+  std::size_t next = 0;
+  for (std::size_t d = 0; d < einsum.dimensions.size(); ++d) {
+    if (std::find(inner.begin(), inner.end(), d) == inner.end()) order[next++] = static_cast<std::uint8_t>(d);
+  }
+  for (const std::size_t d : inner) order[next++] = static_cast<std::uint8_t>(d);
 }
 
 }  // namespace
@@ -68,7 +86,7 @@ Mapping read_mapping(const Config& config, const Einsum& einsum, const Architect
     }
     const auto from = config.find(levels[l]);
     if (!from) continue;
-    from->allow_only({"keep", "temporal", "order", "x", "y"});
+    from->allow_only({"keep", "temporal", "order", "x", "y", "spatial_order"});
     if (const auto keep = from->find("keep")) {
       level.keep.fill(false);
       for (const Config& item : keep->items(true)) {
@@ -83,22 +101,8 @@ Mapping read_mapping(const Config& config, const Einsum& einsum, const Architect
     if (const auto factors = from->find("temporal")) read_factors(*factors, einsum, level.temporal);
     if (const auto factors = from->find("x")) read_factors(*factors, einsum, level.x);
     if (const auto factors = from->find("y")) read_factors(*factors, einsum, level.y);
-    if (const auto order = from->find("order")) {
-      // Those that are not named stand outside, in the order of the workload.
-      std::vector<std::size_t> inner;
-      for (const Config& item : order->items(true)) {
-        const std::size_t d = read_dimension(item, einsum);
-        if (std::find(inner.begin(), inner.end(), d) != inner.end()) {
-          item.fail(fmt::format("'{}' occurs twice in the order", item.text()));
-        }
-        inner.push_back(d);
-      }
-      std::size_t next = 0;
-      for (std::size_t d = 0; d < einsum.dimensions.size(); ++d) {
-        if (std::find(inner.begin(), inner.end(), d) == inner.end()) level.order[next++] = static_cast<std::uint8_t>(d);
-      }
-      for (const std::size_t d : inner) level.order[next++] = static_cast<std::uint8_t>(d);
-    }
+    if (const auto order = from->find("order")) read_order(*order, einsum, level.order);
+    if (const auto order = from->find("spatial_order")) read_order(*order, einsum, level.spatial_order);
   }
   for (std::size_t d = 0; d < einsum.dimensions.size(); ++d) {
     std::int64_t* open = nullptr;
@@ -142,6 +146,13 @@ std::string mapping_yaml(const Mapping& mapping, const Einsum& einsum, const Arc
     text += fmt::format("  order: [{}]\n", fmt::join(order, ", "));
     factors("x", level.x);
     factors("y", level.y);
+    if (!std::is_sorted(level.spatial_order.begin(), level.spatial_order.end())) {
+      order.clear();
+      for (std::size_t i = 0; i < einsum.dimensions.size(); ++i) {
+        order.push_back(einsum.dimensions[level.spatial_order[i]].name);
+      }
+      text += fmt::format("  spatial_order: [{}]\n", fmt::join(order, ", "));
+    }
   }
   return text;
 }
@@ -156,14 +167,14 @@ std::string loop_nest(const Mapping& mapping, const Einsum& einsum, const Archit
       if (level.keep[static_cast<std::size_t>(tensor)]) text += fmt::format(" {}", to_string(tensor));
     }
     text += " ]\n";
-    const auto loop = [&](const char* word, std::size_t d, std::int64_t factor) {
+    const auto loop = [&](const char* words, std::size_t d, std::int64_t factor) {
       if (factor == 1) return;
-      text += fmt::format("{:{}}{} {} in 0…{}\n", "", 2 * depth, word, einsum.dimensions[d].name, factor - 1);
+      text += fmt::format("{:{}}{} {} in 0…{}\n", "", 2 * depth, words, einsum.dimensions[d].name, factor - 1);
       ++depth;
     };
     for (std::size_t i = 0; i < einsum.dimensions.size(); ++i) loop("for", level.order[i], level.temporal[level.order[i]]);
-    for (std::size_t d = 0; d < einsum.dimensions.size(); ++d) loop("parallel-y", d, level.y[d]);
-    for (std::size_t d = 0; d < einsum.dimensions.size(); ++d) loop("parallel-x", d, level.x[d]);
+    for (std::size_t d = 0; d < einsum.dimensions.size(); ++d) loop("parallel-y for", d, level.y[d]);
+    for (std::size_t d = 0; d < einsum.dimensions.size(); ++d) loop("parallel-x for", d, level.x[d]);
   }
   text += fmt::format("{:{}}{}\n", "", 2 * depth, architecture.compute.name);
   return text;
