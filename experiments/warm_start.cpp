@@ -5,6 +5,7 @@
 #include <numeric>
 #include <optional>
 #include <set>
+#include <span>
 
 #include <fmt/format.h>
 
@@ -36,13 +37,16 @@ std::vector<std::uint64_t> best_first(const Store& store, const ExperimentRecord
       directions.push_back(experiment.metrics[i].direction);
     }
   }
-  Store::Scores scores = store.scores(experiment, metrics);
-  for (Point& point : scores.values) {
+  std::vector<std::uint64_t> trials;
+  std::vector<Point> points;
+  store.for_each_score(experiment, metrics, [&](std::uint64_t number, std::span<const double> values) {
+    trials.push_back(number);
+    Point& point = points.emplace_back(values.begin(), values.end());
     for (std::size_t k = 0; k < point.size(); ++k) {
       if (directions[k] == Direction::maximize) point[k] = -point[k];
     }
-  }
-  const std::vector<std::size_t> ranks = non_dominated_ranks(scores.values);
+  });
+  const std::vector<std::size_t> ranks = non_dominated_ranks(points);
   std::vector<double> crowding(ranks.size(), 0);
   for (std::size_t rank = 0; rank <= (ranks.empty() ? 0 : *std::max_element(ranks.begin(), ranks.end())); ++rank) {
     std::vector<std::size_t> members;
@@ -50,7 +54,7 @@ std::vector<std::uint64_t> best_first(const Store& store, const ExperimentRecord
     for (std::size_t i = 0; i < ranks.size(); ++i) {
       if (ranks[i] != rank) continue;
       members.push_back(i);
-      front.push_back(scores.values[i]);
+      front.push_back(points[i]);
     }
     const std::vector<double> distances = crowding_distance(front);
     for (std::size_t i = 0; i < members.size(); ++i) crowding[members[i]] = distances[i];
@@ -61,7 +65,7 @@ std::vector<std::uint64_t> best_first(const Store& store, const ExperimentRecord
     return ranks[a] != ranks[b] ? ranks[a] < ranks[b] : crowding[a] > crowding[b];
   });
   std::vector<std::uint64_t> numbers;
-  for (const std::size_t i : order) numbers.push_back(scores.numbers[i]);
+  for (const std::size_t i : order) numbers.push_back(trials[i]);
   return numbers;
 }
 
