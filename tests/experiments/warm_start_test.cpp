@@ -48,12 +48,17 @@ TEST_F(WarmStartTest, TakesTheBestOfTheSameSpaceAsTheyAre) {
   EXPECT_EQ(start.dropped, 0u);
   const Store store(database_, Store::Mode::read);
   const ExperimentRecord experiment = store.at("earlier");
-  const Store::Scores scores = store.scores(experiment, {0, 1});
-  const std::vector<std::size_t> front = pareto_front(scores.values);
+  std::vector<std::uint64_t> numbers;
+  std::vector<Point> points;
+  store.for_each_score(experiment, {0, 1}, [&](std::uint64_t number, std::span<const double> values) {
+    numbers.push_back(number);
+    points.emplace_back(values.begin(), values.end());
+  });
+  const std::vector<std::size_t> front = pareto_front(points);
   ASSERT_GE(front.size(), 10u);
   for (const Candidate& design : start.designs) {
     bool on_front = false;
-    for (const std::size_t i : front) on_front = on_front || store.trial(experiment, scores.numbers[i])->candidate == design;
+    for (const std::size_t i : front) on_front = on_front || store.trial(experiment, numbers[i])->candidate == design;
     EXPECT_TRUE(on_front) << space.describe(design);
   }
 }
