@@ -1,6 +1,6 @@
 #pragma once
 /// ONNX in and out: any model's graph as a Network, any Network as a model that runs elsewhere. Opsets 1 to 17 of the
-/// default domain; older than 7 go through libonnx's version converter.
+/// default domain; older ones are refused.
 ///
 /// Weights are never needed for counting, so they are not read: files of many gigabytes, and models whose external data
 /// are missing, import in the time of their graph.
@@ -33,7 +33,7 @@ struct OnnxNode {
 
 struct OnnxImport {
   Network network;
-  std::vector<OnnxNode> nodes;  ///< every node of the file, in its order (the converter's, if it ran)
+  std::vector<OnnxNode> nodes;  ///< every node of the file, in its order
   std::int64_t opset = 0;       ///< the file's
   std::string producer;
 
