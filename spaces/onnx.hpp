@@ -1,5 +1,5 @@
 #pragma once
-/// ONNX in and out: any model's graph as a Network, any Network as a model that runs elsewhere. Opsets 1 to 17 of the
+/// ONNX in and out: any model's graph as a Network, any Network as a model that runs elsewhere. Opsets 7 to 17 of the
 /// default domain; older ones are refused.
 ///
 /// Weights are never needed for counting, so they are not read: files of many gigabytes, and models whose external data
