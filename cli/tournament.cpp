@@ -15,6 +15,8 @@ struct TournamentArguments {
   std::string file;
   std::size_t workers = std::max(1U, std::thread::hardware_concurrency());
   std::string output;
+  std::size_t seeds = 0;
+  std::uint64_t trials = 0;
   bool quiet = false;
 };
 
@@ -22,6 +24,10 @@ void execute(const TournamentArguments& arguments, Context& context) {
   const SignalWatcher signals;
   Tournament tournament = load_tournament(arguments.file, context.registry);
   if (!arguments.output.empty()) tournament.output = arguments.output;
+  if (arguments.seeds > 0 && arguments.seeds < tournament.seeds.size()) tournament.seeds.resize(arguments.seeds);
+  for (Contest& problem : tournament.problems) {
+    if (arguments.trials > 0) problem.trials = arguments.trials;
+  }
   TournamentOptions options;
   options.workers = arguments.workers;
   options.stop = signals.token();
@@ -58,6 +64,8 @@ void add_tournament(CLI::App& app, Context& context) {
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
   command->add_option("-o,--output", arguments->output, "Folder, in place of the file's `output`");
+  command->add_option("--seeds", arguments->seeds, "Only the first of the file's seeds")->check(AtLeastOne());
+  command->add_option("--trials", arguments->trials, "Budget of every run, in place of the problems'")->check(AtLeastOne());
   command->add_flag("-q,--quiet", arguments->quiet, "No progress");
   command->callback([arguments, &context] { execute(*arguments, context); });
 }

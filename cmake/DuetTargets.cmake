@@ -7,7 +7,9 @@ set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 # Assertions stay on in every build that developers use; only `release` defines NDEBUG.
-set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")
+if(CMAKE_CXX_FLAGS_RELWITHDEBINFO STREQUAL "-O2 -g -DNDEBUG")  # CMake's own; a preset may say otherwise
+  set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")
+endif()
 
 find_program(DUET_CCACHE ccache)
 if(DUET_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
@@ -57,6 +59,7 @@ function(duet_test name)
   add_executable(test_${name} ${ARG_SOURCES})
   target_link_libraries(test_${name} PRIVATE duet::build duet::testing ${ARG_LIBRARIES} GTest::gmock GTest::gtest_main)
   target_precompile_headers(test_${name} PRIVATE ${PROJECT_SOURCE_DIR}/cmake/precompiled.hpp <gtest/gtest.h> <gmock/gmock.h>)
+  target_compile_options(test_${name} PRIVATE -O1)  # tests are compiled more often than they run
   # Tests whose suite name begins with "Slow" carry the label `slow`.
   gtest_discover_tests(test_${name} TEST_PREFIX "${name}." TEST_FILTER "-Slow*"
     PROPERTIES TIMEOUT 300 DISCOVERY_TIMEOUT 60)

@@ -404,7 +404,8 @@ bool is_tournament(const std::filesystem::path& file) {
 
 void check(const Tournament& tournament, const Registry& registry) {
   for (const Contest& contest : tournament.problems) {
-    const Problem problem = plain_specification(tournament, contest, registry).problem();
+    const Specification plain = plain_specification(tournament, contest, registry);
+    const Problem problem = plain.problem();  // points into it
     for (const Entrant& entrant : tournament.entrants) {
       if (why_unsuitable(plugin_of(entrant.search, registry), problem)) continue;
       for (std::size_t draw = 0; draw <= entrant.draws; ++draw) {

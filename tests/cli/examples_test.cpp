@@ -112,6 +112,21 @@ TEST(ExampleFiles, AreAllTestedAndExplained) {
   EXPECT_EQ(tested, there);
 }
 
+TEST(ExampleFiles, TheTournamentRunsAndReports) {
+  const TemporaryDirectory folder;
+  fs::copy(folder_of_examples() / "tournament", folder.path(), fs::copy_options::recursive);
+  const Finished valid = duet(folder.path(), {"validate", "several_objectives.yaml"});
+  EXPECT_EQ(valid.exit_code, 0) << valid.err;
+  const Finished done = duet(folder.path(), {"tournament", "several_objectives.yaml", "-q", "--seeds", "2", "--trials", "25"});
+  ASSERT_EQ(done.exit_code, 0) << done.err;
+  EXPECT_THAT(done.out, HasSubstr("Over 8 problems and 2 seeds"));
+  EXPECT_THAT(done.out, HasSubstr("Hyperparameter lottery: "));
+  const std::string report = read_file(folder / "several_objectives/report.html");
+  for (const char* problem : {"zdt1", "dtlz2", "hardware", "joint"}) {
+    EXPECT_THAT(report, HasSubstr(std::string("<h2>") + problem + "</h2>"));
+  }
+}
+
 TEST(ExampleFiles, FindTheOptimumOfTheTable) {
   const auto table = reference_data("nb201_accuracy.csv");
   if (!table) GTEST_SKIP() << "reference data nb201_accuracy.csv not found";

@@ -75,7 +75,7 @@ TEST(Completion, KnowsCommandsOptionsAndValues) {
   EXPECT_THAT(candidates(folder.path(), {"trials", "--status", "f"}), ElementsAre("words", "failed"));
   EXPECT_THAT(candidates(folder.path(), {"trials", "--status=f"}), ElementsAre("words", "--status=failed"));
   EXPECT_THAT(candidates(folder.path(), {"trials", "--status", "=", "f"}), ElementsAre("words", "failed"));  // as bash cuts it
-  EXPECT_THAT(candidates(folder.path(), {"describe", "nsga"}), ElementsAre("files", "nsga2"));
+  EXPECT_THAT(candidates(folder.path(), {"describe", "nsga"}), ElementsAre("files", "nsga2", "nsga3"));
   EXPECT_THAT(candidates(folder.path(), {"run", ""}), ElementsAre("files"));
   EXPECT_THAT(candidates(folder.path(), {"run", "tiny.yaml", ""}), ElementsAre("words"));
   EXPECT_THAT(candidates(folder.path(), {"run", "tiny.yaml", "-j", ""}), ElementsAre("words"));
