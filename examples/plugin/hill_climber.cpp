@@ -1,5 +1,6 @@
 // A search strategy in one file: first-improvement hill climbing with restarts, for one objective.
 
+#include <algorithm>
 #include <memory>
 
 #include "experiments/plugin.hpp"
@@ -11,16 +12,16 @@ class HillClimber final : public duet::Strategy {
   HillClimber(const duet::Problem& problem, std::int64_t patience) : problem_(problem), patience_(patience) {}
 
   std::vector<duet::Proposal> ask(std::uint64_t first, std::size_t count,
-                                  std::span<const duet::PendingTrial>) override {
+                                  std::span<const duet::PendingTrial> pending) override {
     std::vector<duet::Proposal> proposals;
     for (std::uint64_t number = first; number < first + count; ++number) {
       // Random numbers belong to the trial they are for: the same file and seed give the same proposals.
       duet::Random random = problem_.random(number);
-      if (!has_best_) {
-        proposals.push_back({problem_.space->sample(random)});
-      } else {
-        proposals.push_back({problem_.space->mutate_one(best_, random), {best_number_}});
-      }
+      duet::Proposal proposal = propose(random);
+      // What is under way need not be asked for again.
+      for (int tries = 0; tries < 100 && under_way(proposal, pending, proposals); ++tries) proposal = propose(random);
+      if (under_way(proposal, pending, proposals)) break;  // a barrier: wait for a result
+      proposals.push_back(proposal);
     }
     return proposals;
   }
@@ -42,6 +43,17 @@ class HillClimber final : public duet::Strategy {
   }
 
  private:
+  duet::Proposal propose(duet::Random& random) const {
+    if (!has_best_) return {problem_.space->sample(random)};
+    return {problem_.space->mutate_one(best_, random), {best_number_}};
+  }
+
+  static bool under_way(const duet::Proposal& proposal, std::span<const duet::PendingTrial> pending,
+                        const std::vector<duet::Proposal>& proposals) {
+    const auto same = [&](const auto& other) { return other.candidate == proposal.candidate; };
+    return std::any_of(pending.begin(), pending.end(), same) || std::any_of(proposals.begin(), proposals.end(), same);
+  }
+
   duet::Problem problem_;
   std::int64_t patience_;
   bool has_best_ = false;
