@@ -288,4 +288,18 @@ SurrogateSettings gp_settings(const Options& options) {
   return {.max_rows = static_cast<std::size_t>(options.integer("max_rows")), .noisy = options.boolean("noisy")};
 }
 
+Acquisition expected_improvement(const GaussianSurrogate& surrogate) {
+  double best = std::numeric_limits<double>::infinity();
+  for (const Point& point : surrogate.incumbents()) best = std::min(best, point.front());
+  const bool any = best < std::numeric_limits<double>::infinity();
+  return [&surrogate, best, any](std::span<const Candidate> candidates) {
+    const GaussianSurrogate::Prediction prediction = surrogate.predict(candidates);
+    std::vector<double> scores = prediction.log_feasible;
+    for (std::size_t i = 0; i < scores.size() && any; ++i) {
+      scores[i] += learn::log_expected_improvement(best, prediction.mean[0][i], prediction.deviation[0][i]);
+    }
+    return scores;
+  };
+}
+
 }  // namespace duet

@@ -83,4 +83,9 @@ class GaussianSurrogate {
   Point worst_;
 };
 
+/// Logarithm of the expected improvement of the first target over the best incumbent, plus that of the probability of
+/// being feasible, which alone counts while there is no incumbent (Jones et al. 1998; Gardner et al., ICML 2014). Refers
+/// to the surrogate as it is when it is called.
+Acquisition expected_improvement(const GaussianSurrogate& surrogate);
+
 }  // namespace duet

@@ -1,7 +1,3 @@
-#include <algorithm>
-#include <limits>
-
-#include "core/learn/normal.hpp"
 #include "search/builtin.hpp"
 #include "search/gaussian_surrogate.hpp"
 #include "search/gp_options.hpp"
@@ -26,19 +22,7 @@ class GpEi final : public ModelBased {
       if (trial.ok()) targets.push_back(trial.objectives);
     }
     surrogate_.update(told(), targets, pending);
-
-    double best = std::numeric_limits<double>::infinity();
-    for (const Point& point : surrogate_.incumbents()) best = std::min(best, point.front());
-    const bool any = best < std::numeric_limits<double>::infinity();
-    const Acquisition acquisition = [&](std::span<const Candidate> candidates) {
-      const GaussianSurrogate::Prediction prediction = surrogate_.predict(candidates);
-      std::vector<double> scores = prediction.log_feasible;
-      for (std::size_t i = 0; i < scores.size() && any; ++i) {
-        scores[i] += learn::log_expected_improvement(best, prediction.mean[0][i], prediction.deviation[0][i]);
-      }
-      return scores;
-    };
-    return maximize_acquisition(space(), acquisition, fittest(told(), 12, random), seen(), random,
+    return maximize_acquisition(space(), expected_improvement(surrogate_), fittest(told(), 12, random), seen(), random,
                                 gp_search(options_, successes()));
   }
 

@@ -2,7 +2,6 @@
 #include <cmath>
 #include <limits>
 
-#include "core/learn/normal.hpp"
 #include "search/builtin.hpp"
 #include "search/gaussian_surrogate.hpp"
 #include "search/gp_options.hpp"
@@ -53,19 +52,7 @@ class ParEgo final : public ModelBased {
       targets.push_back({largest + augmentation * sum});
     }
     surrogate_.update(told(), targets, pending);
-
-    double best = std::numeric_limits<double>::infinity();
-    for (const Point& point : surrogate_.incumbents()) best = std::min(best, point.front());
-    const bool any = best < std::numeric_limits<double>::infinity();
-    const Acquisition acquisition = [&](std::span<const Candidate> candidates) {
-      const GaussianSurrogate::Prediction prediction = surrogate_.predict(candidates);
-      std::vector<double> scores = prediction.log_feasible;
-      for (std::size_t i = 0; i < scores.size() && any; ++i) {
-        scores[i] += learn::log_expected_improvement(best, prediction.mean[0][i], prediction.deviation[0][i]);
-      }
-      return scores;
-    };
-    return maximize_acquisition(space(), acquisition, fittest(told(), 24, random), seen(), random,
+    return maximize_acquisition(space(), expected_improvement(surrogate_), fittest(told(), 24, random), seen(), random,
                                 gp_search(options_, successes()));
   }
 
