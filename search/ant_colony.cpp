@@ -5,7 +5,7 @@
 
 #include "search/builtin.hpp"
 #include "search/individual.hpp"
-#include "search/seen_candidates.hpp"
+#include "search/steady_state.hpp"
 
 namespace duet {
 namespace {
@@ -14,33 +14,13 @@ namespace {
 /// problems", IEEE TEVC 18(4), 2014; for reals it is ACO_R (Socha and Dorigo, EJOR 185(3), 2008). The pheromone is an
 /// archive of the best designs: an ant samples around one of them, and takes options that good designs have. It is
 /// told at once: no waiting.
-class AntColony final : public Strategy {
+class AntColony final : public SteadyState {
  public:
   AntColony(const Problem& problem, const Options& options)
-      : problem_(problem),
+      : SteadyState(problem),
         size_(static_cast<std::size_t>(options.integer("archive"))),
         locality_(options.number("locality")),
-        width_(options.number("width")),
-        seen_(*problem.space) {}
-
-  std::vector<Proposal> ask(std::uint64_t first, std::size_t count,
-                            std::span<const PendingTrial> pending) override {
-    seen_.add(pending);
-    if (begin_ == 0) begin_ = std::max<std::uint64_t>(size_, first - 1) + 1;
-    std::vector<Proposal> proposals;
-    for (std::uint64_t number = first; number < first + count; ++number) {
-      Random random = problem_.random(number);
-      std::optional<Proposal> proposal;
-      if (number >= begin_ && archive_.size() >= 2) proposal = unseen_walk(random);
-      if (!proposal) {
-        std::optional<Candidate> candidate = seen_.draw(random);
-        if (!candidate) break;
-        proposal = Proposal{std::move(*candidate)};
-      }
-      proposals.push_back(std::move(*proposal));
-    }
-    return proposals;
-  }
+        width_(options.number("width")) {}
 
   void tell(std::span<const FinishedTrial> finished) override {
     seen_.add(finished);
@@ -61,7 +41,10 @@ class AntColony final : public Strategy {
   std::vector<std::uint64_t> population() const override { return numbers_of(archive_); }
 
  private:
-  std::optional<Proposal> unseen_walk(Random& random) {
+  std::size_t initial() const override { return size_; }
+
+  std::optional<Proposal> propose(std::uint64_t, Random& random) override {
+    if (archive_.size() < 2) return std::nullopt;
     for (int attempt = 0; attempt < SeenCandidates::max_tries; ++attempt) {
       const std::size_t guide = random.weighted(weights_);
       Candidate candidate = walk(guide, random);
@@ -132,13 +115,10 @@ class AntColony final : public Strategy {
     return space.code_at(i, centre + deviation * random.normal());
   }
 
-  Problem problem_;
   std::size_t size_;
   double locality_, width_;
   std::vector<Individual> archive_;  // best first
   std::vector<double> weights_;      // of the archive's members
-  SeenCandidates seen_;
-  std::uint64_t begin_ = 0;  // number of the first ant
 };
 
 }  // namespace

@@ -6,7 +6,7 @@
 
 #include "search/builtin.hpp"
 #include "search/individual.hpp"
-#include "search/seen_candidates.hpp"
+#include "search/steady_state.hpp"
 
 namespace duet {
 namespace {
@@ -14,34 +14,14 @@ namespace {
 /// SHADE: Tanabe and Fukunaga, "Success-history based parameter adaptation for differential evolution", CEC 2013;
 /// current-to-pbest/1/bin with an archive. Trial t competes with member t mod N as soon as it is told: no waiting.
 /// Integers and ordinals are moved on their scale and rounded; a choice takes the option of one of the parents.
-class DifferentialEvolution final : public Strategy {
+class DifferentialEvolution final : public SteadyState {
  public:
   DifferentialEvolution(const Problem& problem, const Options& options)
-      : problem_(problem),
+      : SteadyState(problem),
         members_(static_cast<std::size_t>(options.integer("population"))),
         best_share_(options.number("best_share")),
         memory_factor_(memory, 0.5),
-        memory_rate_(memory, 0.5),
-        seen_(*problem.space) {}
-
-  std::vector<Proposal> ask(std::uint64_t first, std::size_t count,
-                            std::span<const PendingTrial> pending) override {
-    seen_.add(pending);
-    if (begin_ == 0) begin_ = std::max<std::uint64_t>(members_.size(), first - 1) + 1;
-    std::vector<Proposal> proposals;
-    for (std::uint64_t number = first; number < first + count; ++number) {
-      Random random = problem_.random(number);
-      std::optional<Proposal> proposal;
-      if (number >= begin_) proposal = unseen_child(number, random);
-      if (!proposal) {
-        std::optional<Candidate> candidate = seen_.draw(random);
-        if (!candidate) break;
-        proposal = Proposal{std::move(*candidate)};
-      }
-      proposals.push_back(std::move(*proposal));
-    }
-    return proposals;
-  }
+        memory_rate_(memory, 0.5) {}
 
   void tell(std::span<const FinishedTrial> finished) override {
     seen_.add(finished);
@@ -125,7 +105,9 @@ class DifferentialEvolution final : public Strategy {
     return settings;
   }
 
-  std::optional<Proposal> unseen_child(std::uint64_t number, Random& random) {
+  std::size_t initial() const override { return members_.size(); }
+
+  std::optional<Proposal> propose(std::uint64_t number, Random& random) override {
     std::vector<const Individual*> living;
     for (const auto& member : members_) {
       if (member) living.push_back(&*member);
@@ -203,7 +185,6 @@ class DifferentialEvolution final : public Strategy {
     return space.code_at(i, to);
   }
 
-  Problem problem_;
   std::vector<std::optional<Individual>> members_;
   double best_share_;
   std::vector<Individual> archive_;
@@ -211,8 +192,6 @@ class DifferentialEvolution final : public Strategy {
   std::size_t oldest_ = 0;
   std::vector<std::pair<Settings, double>> successes_;
   std::unordered_map<std::uint64_t, Settings> settings_;  // of children under way; never iterated
-  SeenCandidates seen_;
-  std::uint64_t begin_ = 0;  // number of the first child
 };
 
 }  // namespace

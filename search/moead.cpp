@@ -7,7 +7,7 @@
 #include "search/builtin.hpp"
 #include "search/individual.hpp"
 #include "search/reference_directions.hpp"
-#include "search/seen_candidates.hpp"
+#include "search/steady_state.hpp"
 #include "search/variation.hpp"
 
 namespace duet {
@@ -16,10 +16,10 @@ namespace {
 /// MOEA/D: Zhang and Li, "MOEA/D: a multiobjective evolutionary algorithm based on decomposition", IEEE TEVC 11(6),
 /// 2007; parents from outside the neighbourhood at times and a bound on replacements: Li and Zhang, IEEE TEVC 13(2),
 /// 2009. Trial t works on subproblem t mod N, on what has been told by then: no generations, no waiting.
-class Moead final : public Strategy {
+class Moead final : public SteadyState {
  public:
   Moead(const Problem& problem, const Options& options)
-      : problem_(problem),
+      : SteadyState(problem),
         weights_(reference_directions(problem.objectives.size(),
                                       static_cast<std::size_t>(options.integer("population")))),
         members_(weights_.size()),
@@ -29,8 +29,7 @@ class Moead final : public Strategy {
         mutation_rate_(options.number("mutation_rate")),
         local_rate_(options.number("local_rate")),
         replacements_(static_cast<std::size_t>(options.integer("replacements"))),
-        variation_(*problem.space, variation_settings(options)),
-        seen_(*problem.space) {
+        variation_(*problem.space, variation_settings(options)) {
     const std::string& decomposition = options.text("decomposition");
     boundary_ = decomposition == "boundary" || (decomposition == "auto" && problem.objectives.size() > 2);
     const std::size_t count =
@@ -52,25 +51,6 @@ class Moead final : public Strategy {
     for (std::size_t i = 0; i < weights_.size(); ++i) all_.push_back(i);
   }
 
-  std::vector<Proposal> ask(std::uint64_t first, std::size_t count,
-                            std::span<const PendingTrial> pending) override {
-    seen_.add(pending);
-    if (begin_ == 0) begin_ = std::max<std::uint64_t>(weights_.size(), first - 1) + 1;
-    std::vector<Proposal> proposals;
-    for (std::uint64_t number = first; number < first + count; ++number) {
-      Random random = problem_.random(number);
-      std::optional<Proposal> proposal;
-      if (number >= begin_) proposal = unseen_offspring(number, random);
-      if (!proposal) {
-        std::optional<Candidate> candidate = seen_.draw(random);
-        if (!candidate) break;
-        proposal = Proposal{std::move(*candidate)};
-      }
-      proposals.push_back(std::move(*proposal));
-    }
-    return proposals;
-  }
-
   void tell(std::span<const FinishedTrial> finished) override {
     seen_.add(finished);
     for (const FinishedTrial& trial : finished) {
@@ -85,7 +65,7 @@ class Moead final : public Strategy {
       Random random = problem_.random(trial.number, "replacement");
       std::vector<std::size_t> order = is_local ? neighbours_[subproblem(trial.number)] : all_;
       random.shuffle(order);
-      update(individual, order, begin_ != 0 && trial.number >= begin_ ? replacements_ : order.size());
+      update(individual, order, begun(trial.number) ? replacements_ : order.size());
     }
   }
 
@@ -154,7 +134,9 @@ class Moead final : public Strategy {
     }
   }
 
-  std::optional<Proposal> unseen_offspring(std::uint64_t number, Random& random) {
+  std::size_t initial() const override { return weights_.size(); }
+
+  std::optional<Proposal> propose(std::uint64_t number, Random& random) override {
     const std::size_t j = subproblem(number);
     for (int attempt = 0; attempt < SeenCandidates::max_tries; ++attempt) {
       const bool local = random.chance(local_rate_);
@@ -175,7 +157,6 @@ class Moead final : public Strategy {
     return std::nullopt;
   }
 
-  Problem problem_;
   std::vector<Point> weights_;
   std::vector<std::vector<std::size_t>> neighbours_;  // of each weight, itself first
   std::vector<std::size_t> all_;
@@ -187,8 +168,6 @@ class Moead final : public Strategy {
   std::size_t replacements_;
   bool boundary_ = false;
   Variation variation_;
-  SeenCandidates seen_;
-  std::uint64_t begin_ = 0;  // number of the first trial that is not random
   std::unordered_map<std::uint64_t, bool> local_;  // trials under way whose parents are neighbours; never iterated
 };
 
