@@ -32,8 +32,8 @@ Specification specification_of(const Arguments& arguments, const ExperimentRecor
     return read_specification(Config::parse(record.specification, "specification of '" + record.name + "'"),
                               std::filesystem::current_path(), registry, overrides);
   } catch (const ConfigError& error) {
-    throw ConfigError(fmt::format("{}\nGive the experiment file in place of the database if it names other files: "
-                                  "relative paths begin in its folder.",
+    throw ConfigError(fmt::format("{}; give the experiment file in place of the database if it names other files: "
+                                  "relative paths begin in its folder",
                                   error.what()));
   }
 }

@@ -43,15 +43,6 @@ std::string in_quotes(std::string_view text) {
   return fmt::format("'{}…'", text.substr(0, length));
 }
 
-/// One line whatever the user's text contains.
-std::string one_line(std::string_view message) {
-  std::string line(message);
-  for (char& c : line) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = ' ';
-  }
-  return line;
-}
-
 /// Offset of the first byte that is not part of valid UTF-8 (no overlong forms, no surrogates), or npos.
 std::size_t invalid_utf8(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
@@ -304,7 +295,7 @@ struct Config::Document {
   }
 
   [[noreturn]] void fail(const Mark& mark, std::string_view message) const {
-    throw ConfigError(fmt::format("{}: {}", position(mark), one_line(message)));
+    throw ConfigError(fmt::format("{}: {}", position(mark), message));
   }
 
   static std::string extended(const std::string& path, const Node::Entry& entry, const Node& parent,

@@ -852,9 +852,7 @@ Expression Expression::parse(std::string_view text, std::span<const Symbol> symb
   expression.text_ = text;
   auto program = std::make_shared<Program>();
   Program::Parser(expression.text_, symbols, *program, [&](std::size_t offset, const std::string& message) {
-    std::string line = message;  // it may quote line breaks
-    std::replace_if(line.begin(), line.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F; }, ' ');
-    throw ConfigError(fmt::format("expression:1:{}: {}", offset + 1, line));
+    throw ConfigError(fmt::format("expression:1:{}: {}", offset + 1, message));
   }).parse();
   expression.program_ = std::move(program);
   return expression;

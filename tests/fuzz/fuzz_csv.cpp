@@ -4,6 +4,7 @@
 #include "core/errors.hpp"
 #include "estimators/csv.hpp"
 #include "estimators/estimator.hpp"
+#include "experiments/table_import.hpp"
 #include "spaces/design_space.hpp"
 #include "tests/fuzz/targets.hpp"
 
@@ -92,6 +93,37 @@ void look_up(const std::string& text, char separator) {
   }
 }
 
+/// `duet import`: under a format that knows nothing of the columns and one that uses all that a format can say.
+void import(const std::string& text, char separator) {
+  static const TableFormat plain = table_format("csv");
+  static const TableFormat rich = read_table_format(
+      Config::parse("{summary: s, source: s, keys: [a, [b, 'k_*']], groups: [[b, c]], columns: {'*_ms': {name: 'latency_{}_s', "
+                    "unit: ms, direction: minimize, description: 'On {}.'}, c: {text: true}, 'x*': {skip: true}, "
+                    "'*%': {name: 'share_{}', scale: 0.01}}}",
+                    "format.yaml"),
+      "rich");
+  for (const TableFormat& format : {plain, rich}) {
+    try {
+      TableImport once(format);
+      once.add(text, "table.csv", separator);
+      const ImportedTable table = once.finish();
+      for (const ImportedTable::Column& column : table.columns) {
+        require(!column.name.empty(), "columns have names");
+        require((column.number ? column.numbers.size() : column.texts.size()) == table.rows, "every row has every cell");
+      }
+      TableImport twice(format);
+      twice.add(text, "table.csv", separator);
+      twice.add(text, "again.csv", separator);
+      require(twice.finish().content() == table.content() || format.keys.empty(), "a file adds nothing to itself");
+    } catch (const ConfigError& error) {
+      require(std::string_view(error.what()).find(".csv") != std::string_view::npos ||
+                  std::string_view(error.what()).find("row") != std::string_view::npos,
+              "errors say what is wrong with which file", error.what());
+      require_sentence(error.what());
+    }
+  }
+}
+
 }  // namespace
 
 void fuzz_csv(std::string_view input) {
@@ -100,6 +132,7 @@ void fuzz_csv(std::string_view input) {
   const std::string text(input.substr(1));
   const bool database = text.starts_with("SQLite format 3");  // fuzz_database's business
   if (!database) look_up(text, separator);
+  import(text, separator);
   try {
     const Cells cells = read(text, separator);
     for (const auto& row : cells.rows) require(row.size() == cells.columns.size(), "rows are as wide as the header");

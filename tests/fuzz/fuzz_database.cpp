@@ -13,11 +13,14 @@ namespace duet::fuzz {
 namespace {
 
 constexpr const char* file_name = "experiment.db";
+constexpr const char* copy_name = "copy.db";
 
 void remove_database() {
   std::error_code ignored;
-  for (const char* suffix : {"", "-wal", "-shm", "-journal"}) {
-    std::filesystem::remove(scratch_folder() / (std::string(file_name) + suffix), ignored);
+  for (const char* name : {file_name, copy_name}) {
+    for (const char* suffix : {"", "-wal", "-shm", "-journal"}) {
+      std::filesystem::remove(scratch_folder() / (std::string(name) + suffix), ignored);
+    }
   }
 }
 
@@ -211,6 +214,16 @@ void fuzz_database(std::string_view input) {
       mode == Store::Mode::read ? attempt(path, [&] { read(store); }) : write(store);
     });
   }
+  // What `duet copy` and `duet doctor --repair` do.
+  attempt(path, [&] {
+    const std::filesystem::path copy = scratch_folder() / copy_name;
+    Store(path, Store::Mode::read).copy_to(copy);
+    attempt(copy, [&] {
+      Store repaired(copy, Store::Mode::write);
+      repaired.repair();
+      attempt(copy, [&] { read(repaired); });
+    });
+  });
   remove_database();
 }
 
