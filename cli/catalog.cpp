@@ -5,6 +5,7 @@
 #include "core/errors.hpp"
 #include "core/units.hpp"
 #include "experiments/tournament.hpp"
+#include "spaces/zoo.hpp"
 
 namespace duet::cli {
 namespace {
@@ -23,15 +24,29 @@ void list_kind(const Catalog<Plugin>& catalog, const std::string& title, nlohman
   fmt::print("\n");
 }
 
+void list_networks(nlohmann::json* json) {
+  if (json == nullptr) fmt::print("Networks (duet network NAME)\n");
+  for (const ZooNetwork& network : zoo()) {
+    if (json != nullptr) {
+      json->push_back(
+          {{"kind", "network"}, {"name", network.name}, {"summary", network.summary}, {"source", network.source}});
+    } else {
+      fmt::print("  {:<24} {}\n", network.name, network.summary);
+    }
+  }
+  if (json == nullptr) fmt::print("\n");
+}
+
 void list(const Registry& registry, const std::string& kind, bool as_json) {
   nlohmann::json json = nlohmann::json::array();
   nlohmann::json* target = as_json ? &json : nullptr;
   if (kind.empty() || kind == "spaces") list_kind(registry.spaces, "Spaces", target);
   if (kind.empty() || kind == "estimators") list_kind(registry.estimators, "Estimators", target);
   if (kind.empty() || kind == "strategies") list_kind(registry.strategies, "Strategies", target);
+  if (kind.empty() || kind == "networks") list_networks(target);
   if (as_json) {
     fmt::print("{}\n", json.dump(2));
-  } else {
+  } else if (kind != "networks") {
     fmt::print("`duet describe NAME` shows options and sources.\n");
   }
 }
@@ -76,11 +91,11 @@ void describe_experiment(const Specification& specification) {
 }  // namespace
 
 void add_catalog(CLI::App& app, Context& context) {
-  auto* list_command = app.add_subcommand("list", "List the spaces, estimators and strategies there are");
+  auto* list_command = app.add_subcommand("list", "List the spaces, estimators, strategies and networks there are");
   auto kind = std::make_shared<std::string>();
   auto as_json = std::make_shared<bool>(false);
-  list_command->add_option("KIND", *kind, "spaces, estimators or strategies (default: all)")
-      ->check(CLI::IsMember({"spaces", "estimators", "strategies"}));
+  list_command->add_option("KIND", *kind, "spaces, estimators, strategies or networks (default: all)")
+      ->check(CLI::IsMember({"spaces", "estimators", "strategies", "networks"}));
   list_command->add_flag("--json", *as_json, "As JSON");
   list_command->callback([kind, as_json, &context] { list(context.registry, *kind, *as_json); });
 

@@ -27,6 +27,7 @@ void add_evaluate(CLI::App& app, Context& context);  // evaluate
 void add_results(CLI::App& app, Context& context);   // trials, best, pareto, export, query
 void add_tournament(CLI::App& app, Context& context);  // tournament
 void add_import(CLI::App& app, Context& context);    // import, tables
+void add_network(CLI::App& app, Context& context);   // network
 void add_finalize(CLI::App& app, Context& context);  // finalize
 void add_maintenance(CLI::App& app, Context& context);  // experiments, doctor, copy, delete
 void add_worker(CLI::App& app, Context& context);    // worker, hidden: what duet itself starts

@@ -69,6 +69,7 @@ int main(int argc, char** argv) {
     add_tournament(app, context);
     add_import(app, context);
     add_finalize(app, context);
+    add_network(app, context);
     add_maintenance(app, context);
     add_worker(app, context);
     add_shell(app);

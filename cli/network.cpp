@@ -1,0 +1,227 @@
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <optional>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.hpp"
+#include "core/errors.hpp"
+#include "core/units.hpp"
+#include "estimators/design_json.hpp"
+#include "spaces/onnx.hpp"
+#include "spaces/zoo.hpp"
+
+namespace duet::cli {
+namespace {
+
+struct NetworkCommand {
+  std::string network, onnx_file, external_data, weights = "random", svg_file;
+  std::vector<std::string> dimensions;
+  std::uint64_t seed = 0;
+  bool as_json = false;
+};
+
+OnnxDimensions dimensions_of(const std::vector<std::string>& texts) {
+  OnnxDimensions dimensions;
+  for (const std::string& text : texts) {
+    const std::size_t equals = text.rfind('=');
+    std::int64_t value = 0;
+    const char* end = text.data() + text.size();
+    const bool number = equals != std::string::npos && equals > 0 &&
+                        std::from_chars(text.data() + equals + 1, end, value).ptr == end && equals + 1 < text.size();
+    if (!number) throw ConfigError(fmt::format("--dim '{}': expected NAME=NUMBER, such as batch=1", text));
+    dimensions[text.substr(0, equals)] = value;
+  }
+  return dimensions;
+}
+
+/// What the operator is within its kind: "relu" of an activation.
+std::string operator_text(const Operator& op) {
+  if (const auto* activation = std::get_if<Activation>(&op)) return std::string(name_of(activation->kind));
+  if (const auto* function = std::get_if<Elementwise>(&op)) return function->function;
+  if (const auto* reduce = std::get_if<Reduce>(&op)) return "reduce_" + reduce->function;
+  if (const auto* other = std::get_if<Other>(&op)) return "other: " + other->type;
+  return std::string(name_of(op));
+}
+
+/// Words that a node reads and writes if every tensor moves once.
+double words(const Network& network, NodeId id) {
+  double sum = static_cast<double>(elements(network.node(id).shape)) + static_cast<double>(network.parameters(id));
+  for (const NodeId input : network.node(id).inputs) sum += static_cast<double>(elements(network.node(input).shape));
+  return sum;
+}
+
+/// MACs per word, over all nodes that have MACs.
+double intensity(const Network& network) {
+  double moved = 0;
+  for (NodeId id = 0; id < network.nodes().size(); ++id) {
+    if (network.macs(id) > 0) moved += words(network, id);
+  }
+  return moved > 0 ? static_cast<double>(network.macs()) / moved : 0;
+}
+
+nlohmann::json network_json(const std::string& name, const Network& network, const OnnxImport* file) {
+  nlohmann::json json = to_json(network);
+  json["name"] = name;
+  json["peak_activations"] = network.peak_activations();
+  json["macs_per_word"] = intensity(network);
+  for (NodeId id = 0; id < network.nodes().size(); ++id) {
+    json["nodes"][id]["macs_per_word"] = static_cast<double>(network.macs(id)) / words(network, id);
+  }
+  if (file == nullptr) return json;
+  nlohmann::json nodes = nlohmann::json::array();
+  for (const OnnxNode& node : file->nodes) {
+    nodes.push_back(
+        {{"name", node.name}, {"type", node.type}, {"fidelity", to_string(node.fidelity)}, {"note", node.note}});
+  }
+  json["onnx"] = {{"opset", file->opset},
+                  {"producer", file->producer},
+                  {"modelled", file->count(OnnxFidelity::modelled)},
+                  {"approximated", file->count(OnnxFidelity::approximated)},
+                  {"ignored", file->count(OnnxFidelity::ignored)},
+                  {"nodes", nodes}};
+  return json;
+}
+
+std::string network_text(const Network& network, const OnnxImport* file) {
+  TextTable table({"layer", "operator", "output", "MACs", "parameters", "MACs/word"});
+  for (NodeId id = 0; id < network.nodes().size(); ++id) {
+    const Node& node = network.node(id);
+    const std::int64_t macs = network.macs(id), parameters = network.parameters(id);
+    table.add({node.name, operator_text(node.op), to_string(node.shape), macs > 0 ? std::to_string(macs) : "",
+               parameters > 0 ? std::to_string(parameters) : "",
+               macs > 0 ? fmt::format("{:.1f}", static_cast<double>(macs) / words(network, id)) : ""});
+  }
+  std::string text = table.text();
+  text += fmt::format("\n{} nodes\nMACs              {}\nparameters        {}\npeak activations  {} words\nMACs per word     {:.1f}\n",
+                      network.nodes().size(), network.macs(), network.parameters(), network.peak_activations(),
+                      intensity(network));
+  if (file == nullptr) return text;
+  text += fmt::format("nodes of the file {}: {} modelled, {} approximated, {} ignored (opset {}{})\n", file->nodes.size(),
+                      file->count(OnnxFidelity::modelled), file->count(OnnxFidelity::approximated),
+                      file->count(OnnxFidelity::ignored), file->opset,
+                      file->producer.empty() ? "" : ", by " + file->producer);
+  TextTable rest({"  node", "operator", "is", "because"});
+  bool any = false;
+  for (const OnnxNode& node : file->nodes) {
+    if (node.fidelity == OnnxFidelity::modelled) continue;
+    rest.add({"  " + node.name, node.type, std::string(to_string(node.fidelity)), node.note});
+    any = true;
+  }
+  return any ? text + rest.text() : text;
+}
+
+// --- Drawing ---
+
+std::string escaped(const std::string& text) {
+  std::string result;
+  for (const char c : text) {
+    switch (c) {
+      case '&':
+        result += "&amp;";
+        break;
+      case '<':
+        result += "&lt;";
+        break;
+      case '>':
+        result += "&gt;";
+        break;
+      case '"':
+        result += "&quot;";
+        break;
+      default:
+        result += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+    }
+  }
+  return result;
+}
+
+/// From top to bottom: a node stands below all its inputs.
+std::string drawing(const Network& network) {
+  constexpr int width = 250, height = 34, gap_x = 20, gap_y = 26;
+  const auto nodes = network.nodes();
+  std::vector<std::size_t> level(nodes.size(), 0), column(nodes.size(), 0), filled;
+  for (NodeId id = 0; id < nodes.size(); ++id) {
+    for (const NodeId input : nodes[id].inputs) level[id] = std::max(level[id], level[input] + 1);
+    if (filled.size() <= level[id]) filled.resize(level[id] + 1, 0);
+    column[id] = filled[level[id]]++;
+  }
+  const std::size_t widest = filled.empty() ? 1 : *std::max_element(filled.begin(), filled.end());
+  const auto x_of = [&](NodeId id) { return gap_x + static_cast<int>(column[id]) * (width + gap_x); };
+  const auto y_of = [&](NodeId id) { return gap_y + static_cast<int>(level[id]) * (height + gap_y); };
+  std::string svg = fmt::format(
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{}\" font-family=\"sans-serif\" font-size=\"11\">\n"
+      "<style>rect {{fill: #f4f4f4; stroke: #888}} .macs {{fill: #dbe9f6}} path {{fill: none; stroke: #888}}</style>\n",
+      static_cast<int>(widest) * (width + gap_x) + gap_x, static_cast<int>(filled.size()) * (height + gap_y) + gap_y);
+  for (NodeId id = 0; id < nodes.size(); ++id) {
+    for (const NodeId input : nodes[id].inputs) {
+      const int x1 = x_of(input) + width / 2, y1 = y_of(input) + height, x2 = x_of(id) + width / 2, y2 = y_of(id);
+      svg += fmt::format("<path d=\"M{} {}C{} {} {} {} {} {}\"/>\n", x1, y1, x1, y1 + gap_y / 2, x2, y2 - gap_y / 2, x2, y2);
+    }
+  }
+  for (NodeId id = 0; id < nodes.size(); ++id) {
+    const int x = x_of(id), y = y_of(id);
+    svg += fmt::format("<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"4\"{}/>"
+                       "<text x=\"{}\" y=\"{}\">{}</text><text x=\"{}\" y=\"{}\">{} {}</text>\n",
+                       x, y, width, height, network.macs(id) > 0 ? " class=\"macs\"" : "", x + 6, y + 14,
+                       escaped(nodes[id].name), x + 6, y + 28, escaped(operator_text(nodes[id].op)),
+                       to_string(nodes[id].shape));
+  }
+  return svg + "</svg>\n";
+}
+
+void write_file(const std::string& file, const std::string& text) {
+  std::ofstream stream(file, std::ios::binary | std::ios::trunc);
+  if (!(stream << text) || !stream.flush()) throw ConfigError(fmt::format("{}: cannot be written", file));
+}
+
+void show(const NetworkCommand& command) {
+  const OnnxDimensions dimensions = dimensions_of(command.dimensions);
+  const bool is_file = command.network.ends_with(".onnx") || std::filesystem::exists(command.network);
+  std::optional<OnnxImport> file;
+  Network network;
+  if (is_file) {
+    file = import_onnx(command.network, dimensions);
+    network = file->network;
+  } else {
+    if (!dimensions.empty()) throw ConfigError("--dim is for ONNX files: the shapes of duet's own networks are given");
+    network = zoo_network(command.network).build();
+  }
+  const OnnxImport* imported = file ? &*file : nullptr;
+  if (!command.onnx_file.empty()) {
+    OnnxExportOptions options{command.seed, command.external_data, command.weights == "zeros"};
+    export_onnx(network, command.onnx_file, options);
+  }
+  if (!command.svg_file.empty()) write_file(command.svg_file, drawing(network));
+  if (command.as_json) {
+    fmt::print("{}\n", network_json(command.network, network, imported)
+                           .dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  } else {
+    fmt::print("{}", network_text(network, imported));
+  }
+}
+
+}  // namespace
+
+void add_network(CLI::App& app, Context&) {
+  auto* command = app.add_subcommand("network", "Count the layers of a network, and write it as ONNX or as a drawing");
+  auto options = std::make_shared<NetworkCommand>();
+  command->add_option("NETWORK", options->network, "ONNX file, or one of duet's networks (duet list networks)")->required();
+  command->add_option("--dim", options->dimensions, "Value of a symbolic dimension, such as batch=1; may be repeated")
+      ->allow_extra_args(false);
+  command->add_option("--export", options->onnx_file, "Write it as an ONNX file with freshly initialised weights");
+  command->add_option("--external-data", options->external_data,
+                      "With --export: file beside it that takes the weights (needed above 2 GB)");
+  command->add_option("--weights", options->weights, "With --export: random or zeros (default random)")
+      ->check(CLI::IsMember({"random", "zeros"}));
+  command->add_option("--seed", options->seed, "With --export: of the random weights (default 0)");
+  command->add_option("--draw", options->svg_file, "Write a drawing (SVG)");
+  command->add_flag("--json", options->as_json, "As JSON");
+  command->callback([options] { show(*options); });
+}
+
+}  // namespace duet::cli

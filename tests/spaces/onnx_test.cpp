@@ -1,0 +1,423 @@
+#include "spaces/onnx.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <fmt/format.h>
+#include <fstream>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <map>
+#include <onnx/checker.h>
+#include <onnx/defs/parser.h>
+#include <onnx/onnx_pb.h>
+#include <random>
+#include <unistd.h>
+
+#include "core/errors.hpp"
+#include "core/random.hpp"
+#include "spaces/onnx_wire.hpp"
+#include "tests/spaces/read_space.hpp"
+#include "tests/testing.hpp"
+
+namespace duet {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+/// A model in ONNX's own notation, such as "(float[1, 4] x) => (float[1, 4] y) { y = Relu(x) }", with initializers of
+/// given names and shapes, whose contents are left out.
+std::string model_of(const std::string& graph, const std::map<std::string, Shape>& weights = {}, int opset = 17) {
+  onnx::ModelProto model;
+  const std::string text = fmt::format("<ir_version: 8, opset_import: [\"\" : {}]> g {}", opset, graph);
+  onnx::OnnxParser parser(text.c_str());
+  const auto status = parser.Parse(model);
+  if (!status.IsOK()) throw std::runtime_error(status.ErrorMessage());
+  for (const auto& [name, shape] : weights) {
+    auto* tensor = model.mutable_graph()->add_initializer();
+    tensor->set_name(name);
+    tensor->set_data_type(onnx::TensorProto::FLOAT);
+    for (const std::int64_t extent : shape) tensor->add_dims(extent);
+  }
+  return model.SerializeAsString();
+}
+
+OnnxImport import(const std::string& graph, const std::map<std::string, Shape>& weights = {},
+                  const OnnxDimensions& dimensions = {}, int opset = 17) {
+  return import_onnx(model_of(graph, weights, opset), "m.onnx", dimensions);
+}
+
+std::string refusal(const std::string& graph, const std::map<std::string, Shape>& weights = {},
+                    const OnnxDimensions& dimensions = {}) {
+  try {
+    import(graph, weights, dimensions);
+  } catch (const ConfigError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+Operator last_operator(const OnnxImport& imported) {
+  return imported.network.node(imported.network.output()).op;
+}
+
+TEST(OnnxImport, ConvolutionsKeepTheirWindows) {
+  const auto plain = import(
+      "(float[1, 4, 9, 9] x) => (float[1, 8, 5, 5] y) { y = Conv<strides = [2, 2], pads = [1, 1, 1, 1], group = 2>(x, w, b) }",
+      {{"w", {8, 2, 3, 3}}, {"b", {8}}});
+  EXPECT_EQ(last_operator(plain), Operator(Convolution{.out_channels = 8, .kernel_h = 3, .kernel_w = 3, .stride_h = 2,
+                                                       .stride_w = 2, .padding_h = 1, .padding_w = 1, .groups = 2,
+                                                       .bias = true}));
+  EXPECT_EQ(plain.network.macs(), 8 * 5 * 5 * 2 * 9);
+  EXPECT_EQ(plain.network.parameters(), 8 * 2 * 9 + 8);
+
+  // TensorFlow's "same" pads more at the end.
+  const auto same = import("(float[1, 3, 8, 8] x) => (float[1, 8, 4, 4] y) { y = Conv<strides = [2, 2], auto_pad = \"SAME_UPPER\">(x, w) }",
+                           {{"w", {8, 3, 3, 3}}});
+  ASSERT_EQ(same.network.nodes().size(), 3u);
+  EXPECT_EQ(same.network.node(1).op, Operator(Pad{{0, 0, 0, 0}, {0, 0, 1, 1}}));
+  EXPECT_EQ(same.network.macs(), 8 * 4 * 4 * 27);
+  EXPECT_EQ(same.nodes[0].fidelity, OnnxFidelity::modelled);
+
+  const auto sequence = import("(float[1, 3, 20] x) => (float[1, 8, 18] y) { y = Conv(x, w) }", {{"w", {8, 3, 3}}});
+  EXPECT_EQ(sequence.network.node(sequence.network.output()).shape, (Shape{1, 8, 18}));
+  EXPECT_EQ(sequence.network.macs(), 8 * 18 * 9);
+
+  const auto volume = import("(float[1, 3, 6, 6, 6] x) => (float[1, 8, 4, 4, 4] y) { y = Conv(x, w) }",
+                             {{"w", {8, 3, 3, 3, 3}}});
+  EXPECT_EQ(volume.nodes[0].fidelity, OnnxFidelity::approximated);
+  EXPECT_EQ(volume.network.macs(), 8 * 64 * 81);
+  EXPECT_EQ(volume.network.parameters(), 8 * 81);
+}
+
+TEST(OnnxImport, TransposedConvolutions) {
+  const auto even = import(
+      "(float[1, 4, 5, 5] x) => (float[1, 6, 10, 10] y) { y = ConvTranspose<strides = [2, 2], pads = [1, 1, 1, 1], output_padding = [1, 1]>(x, w) }",
+      {{"w", {4, 6, 3, 3}}});
+  EXPECT_EQ(even.network.macs(), 25 * 4 * 6 * 9);
+  EXPECT_EQ(even.network.parameters(), 4 * 6 * 9);
+  const auto uneven = import(
+      "(float[1, 4, 5, 5] x) => (float[1, 6, 10, 10] y) { y = ConvTranspose<strides = [2, 2], pads = [0, 0, 1, 1]>(x, w) }",
+      {{"w", {4, 6, 3, 3}}});
+  EXPECT_EQ(uneven.network.node(uneven.network.output()).shape, (Shape{1, 6, 10, 10}));
+  EXPECT_EQ(uneven.network.macs(), 25 * 4 * 6 * 9);
+}
+
+TEST(OnnxImport, MatricesWithWeightsAreLinear) {
+  const auto gemm = import("(float[2, 5] x) => (float[2, 7] y) { y = Gemm<transB = 1>(x, w, b) }", {{"w", {7, 5}}, {"b", {7}}});
+  EXPECT_EQ(last_operator(gemm), Operator(Linear{7, true}));
+  const auto fused = import("(float[1, 3, 5] x) => (float[1, 3, 7] y) { t = MatMul(x, w) y = Add(b, t) }",
+                            {{"w", {5, 7}}, {"b", {7}}});
+  EXPECT_EQ(last_operator(fused), Operator(Linear{7, true}));
+  EXPECT_EQ(fused.network.parameters(), 42);
+  EXPECT_EQ(fused.nodes[0].note, "part of 'y'");
+  const auto product = import("(float[2, 3, 5] x, float[2, 5, 4] z) => (float[2, 3, 4] y) { y = MatMul(x, z) }");
+  EXPECT_EQ(last_operator(product), Operator(MatMul{}));
+  EXPECT_EQ(product.network.macs(), 2 * 3 * 4 * 5);
+  const auto dot = import("(float[5] x, float[5] z) => (float y) { y = MatMul(x, z) }");
+  EXPECT_EQ(dot.network.macs(), 5);
+}
+
+TEST(OnnxImport, SharedWeightsCountOnce) {
+  const auto tied = import(
+      "(int64[1, 6] x) => (float[1, 6, 100] y) { e = Gather(table, x) t = Transpose<perm = [1, 0]>(table) y = MatMul(e, t) }",
+      {{"table", {100, 16}}});
+  EXPECT_EQ(tied.network.parameters(), 1600);
+  EXPECT_EQ(tied.network.macs(), 6 * 16 * 100);
+  EXPECT_EQ(last_operator(tied), Operator(MatMul{true}));
+}
+
+TEST(OnnxImport, FindsFunctionsSpelledOutInNodes) {
+  const auto last_of = [](const std::string& body, const std::map<std::string, Shape>& weights = {}) {
+    const auto imported = import("(float[1, 4, 8] x) => (float[1, 4, 8] y) { " + body + " }", weights);
+    EXPECT_EQ(imported.network.nodes().size(), 2u) << body;
+    return last_operator(imported);
+  };
+  const std::string number = " = Constant<value = float {";
+  EXPECT_EQ(last_of("r" + number + "1.41421356}>() o" + number + "1}>() h" + number + "0.5}>() "
+                    "a = Div(x, r) b = Erf(a) c = Add(b, o) d = Mul(x, c) y = Mul(d, h)"),
+            Operator(Activation{Activation::Kind::gelu}));
+  EXPECT_EQ(last_of("r" + number + "0.70710678}>() o" + number + "1}>() h" + number + "0.5}>() "
+                    "a = Mul(r, x) b = Erf(a) c = Add(o, b) d = Mul(h, x) y = Mul(d, c)"),
+            Operator(Activation{Activation::Kind::gelu}));
+  EXPECT_EQ(last_of("k" + number + "0.044715}>() p" + number + "3}>() s" + number + "0.7978845}>() o" + number +
+                    "1}>() h" + number + "0.5}>() "
+                    "a = Pow(x, p) b = Mul(a, k) c = Add(x, b) d = Mul(c, s) e = Tanh(d) f = Add(e, o) g = Mul(x, h) y = Mul(g, f)"),
+            Operator(Activation{Activation::Kind::gelu}));
+  EXPECT_EQ(last_of("s = Sigmoid(x) y = Mul(x, s)"), Operator(Activation{Activation::Kind::silu}));
+  EXPECT_EQ(last_of("s = HardSigmoid<alpha = 0.16666667, beta = 0.5>(x) y = Mul(s, x)"),
+            Operator(Activation{Activation::Kind::hard_swish}));
+  EXPECT_EQ(last_of("t" + number + "2}>() e" + number + "0.00001}>() m = ReduceMean<axes = [-1]>(x) d = Sub(x, m) "
+                    "q = Pow(d, t) v = ReduceMean<axes = [-1]>(q) w = Add(v, e) r = Sqrt(w) n = Div(d, r) s = Mul(n, scale) "
+                    "y = Add(s, shift)",
+                    {{"scale", {8}}, {"shift", {8}}}),
+            Operator(LayerNormalization{}));
+  EXPECT_EQ(last_of("e" + number + "0.00001}>() q = Mul(x, x) v = ReduceMean<axes = [-1]>(q) w = Add(v, e) r = Sqrt(w) "
+                    "i = Reciprocal(r) n = Mul(x, i) y = Mul(scale, n)",
+                    {{"scale", {8}}}),
+            Operator(RmsNormalization{}));
+}
+
+// What only resembles a pattern stays what it is.
+TEST(OnnxImport, PatternsNeedTheirNumbersAndTheirPrivacy) {
+  const std::string number = " = Constant<value = float {";
+  const auto wrong = import("(float[1, 4] x) => (float[1, 4] y) { r" + number + "2}>() o" + number + "1}>() h" + number +
+                            "0.5}>() a = Div(x, r) b = Erf(a) c = Add(b, o) d = Mul(x, c) y = Mul(d, h) }");
+  EXPECT_EQ(last_operator(wrong), Operator(Multiply{}));
+  const auto used = import("(float[1, 4] x) => (float[1, 4] y, float[1, 4] z) { s = Sigmoid(x) y = Mul(x, s) z = Neg(s) }");
+  EXPECT_EQ(used.network.node(used.network.find("y").value()).op, Operator(Multiply{}));
+  EXPECT_EQ(last_operator(used), Operator(Outputs{}));
+}
+
+TEST(OnnxImport, FoldsArithmeticOnShapes) {
+  const auto imported = import(
+      "(float[2, 3, 4] x) => (float[n, m] y) { s = Shape(x) i = Constant<value_ints = [0]>() b = Gather(s, i) "
+      "r = Constant<value_ints = [-1]>() t = Concat<axis = 0>(b, r) y = Reshape(x, t) }");
+  EXPECT_EQ(last_operator(imported), Operator(Reshape{{2, 12}}));
+  EXPECT_EQ(imported.network.nodes().size(), 2u);
+  EXPECT_EQ(imported.count(OnnxFidelity::ignored), 5u);
+  EXPECT_EQ(imported.count(OnnxFidelity::modelled), 1u);
+}
+
+TEST(OnnxImport, EveryNodeIsAccountedFor) {
+  const auto imported = import(
+      "(float[1, 3, 8, 8] x) => (float[1, 3, 16, 16] y) { a = Dropout(x) b = LeakyRelu<alpha = 0.1>(a) "
+      "c = DepthToSpace<blocksize = 1>(b) s = Constant<value_floats = [1.0, 1.0, 2.0, 2.0]>() y = Resize(c, , s) }");
+  ASSERT_EQ(imported.nodes.size(), 5u);
+  EXPECT_EQ(imported.nodes[0].fidelity, OnnxFidelity::ignored);
+  EXPECT_EQ(imported.nodes[1].fidelity, OnnxFidelity::approximated);
+  EXPECT_EQ(imported.nodes[1].note, "its attributes are not kept");
+  EXPECT_EQ(imported.nodes[2].fidelity, OnnxFidelity::approximated);
+  EXPECT_EQ(imported.nodes[3].fidelity, OnnxFidelity::ignored);
+  EXPECT_EQ(last_operator(imported), Operator(Resize{{1, 3, 16, 16}, "nearest"}));
+}
+
+TEST(OnnxImport, CountsWhatItDoesNotModel) {
+  const auto lstm = import("(float[7, 2, 10] x) => (float[7, 1, 2, 16] y) { y = LSTM<hidden_size = 16>(x, w, r) }",
+                           {{"w", {1, 64, 10}}, {"r", {1, 64, 16}}});
+  EXPECT_EQ(lstm.network.macs(), 7 * 2 * 64 * (10 + 16));
+  EXPECT_EQ(lstm.network.parameters(), 64 * 26);
+  EXPECT_EQ(lstm.nodes[0].fidelity, OnnxFidelity::approximated);
+  const auto einsum = import("(float[2, 3, 5] x, float[2, 5, 4] z) => (float[2, 3, 4] y) { y = Einsum<equation = \"bij,bjk->bik\">(x, z) }");
+  EXPECT_EQ(einsum.network.macs(), 2 * 3 * 5 * 4);
+}
+
+TEST(OnnxImport, SymbolicDimensionsAreBound) {
+  const std::string graph = "(float[batch, 4] x) => (float[batch, 4] y) { y = Relu(x) }";
+  EXPECT_EQ(import(graph, {}, {{"batch", 3}}).network.node(1).shape, (Shape{3, 4}));
+  EXPECT_EQ(refusal(graph), "m.onnx: the dimensions batch have no value; give them with --dim, such as --dim batch=1");
+  EXPECT_THAT(refusal(graph, {}, {{"batch", 0}}), HasSubstr("must be at least 1"));
+  EXPECT_THAT(refusal(graph, {}, {{"batch", 1}, {"bath", 1}}), HasSubstr("no symbolic dimension 'bath'"));
+}
+
+TEST(OnnxImport, RefusesWithASentence) {
+  EXPECT_THAT(refusal("(float[1, 4] x) => (float[1, 4] y) { y = Frobnicate(x) }"),
+              StartsWith("m.onnx: node 'y' (Frobnicate): there is no such operator in opset 17"));
+  EXPECT_THAT(refusal("(float[1, 4] x) => (float[1, 4] y) { y = Relu(z) }"), HasSubstr("'z' is not computed before it"));
+  EXPECT_THAT(refusal("(float[1, 4, 9, 9] x) => (float[1, 8, 7, 7] y) { y = Conv<strides = [0, 1]>(x, w) }", {{"w", {8, 4, 3, 3}}}),
+              HasSubstr("attribute strides is 0"));
+  EXPECT_THAT(refusal("(float[1, 4, 9, 9] x) => (float[1, 8, 7, 7] y) { y = Conv(x, w) }", {{"w", {8, 5, 3, 3}}}),
+              HasSubstr("do not fit input"));
+  EXPECT_THAT(refusal("(float[1, 4] x, float[1, 5] z) => (float[1, 4] y) { y = Add(x, z) }"), HasSubstr("broadcast"));
+  EXPECT_THAT(refusal("(float[1, 4] x) => (int64[2, n] y) { y = NonZero(x) }"),
+              HasSubstr("the shape of its output depends on data"));
+  EXPECT_THAT(refusal("(float[9007199254740992, 4] x) => (float[1, 4] y) { y = Relu(x) }"), HasSubstr("2^53"));
+  const auto bytes = model_of("(float[1, 4] x) => (float[1, 4] y) { y = Relu(x) }", {}, 18);
+  EXPECT_THROW(import_onnx(bytes, "m.onnx"), ConfigError);
+  EXPECT_THROW(import_onnx("", "m.onnx"), ConfigError);
+  EXPECT_THROW(import_onnx(std::filesystem::path("/nowhere.onnx")), ConfigError);
+  EXPECT_THROW(import_onnx(std::filesystem::path("/")), ConfigError);
+}
+
+// Until opset 6 operands broadcast along a named axis: libonnx converts.
+TEST(OnnxImport, OldModelsAreConverted) {
+  const auto old = import("(float[1, 3, 4, 4] x) => (float[1, 3, 4, 4] y) { y = Add<axis = 1, broadcast = 1>(x, b) }",
+                          {{"b", {3}}}, {}, 6);
+  EXPECT_EQ(old.opset, 6);
+  EXPECT_EQ(old.network.node(old.network.output()).shape, (Shape{1, 3, 4, 4}));
+  EXPECT_EQ(old.network.parameters(), 3);
+}
+
+// Any byte may be wrong: an error, or another network, never more.
+TEST(OnnxImport, DamagedFilesAreErrors) {
+  const std::string good = model_of(
+      "(float[1, 4, 9, 9] x) => (float[1, 10] y) { a = Conv<strides = [2, 2], pads = [1, 1, 1, 1]>(x, w, b) "
+      "r = Relu(a) p = MaxPool<kernel_shape = [3, 3]>(r) f = Flatten(p) s = Shape(f) y = Gemm<transB = 1>(f, v) }",
+      {{"w", {8, 4, 3, 3}}, {"b", {8}}, {"v", {10, 72}}});
+  ASSERT_NO_THROW(import_onnx(good, "m.onnx"));
+  std::size_t refused = 0;
+  const auto attempt = [&](const std::string& bytes) {
+    try {
+      import_onnx(bytes, "m.onnx");
+    } catch (const ConfigError& error) {
+      EXPECT_THAT(error.what(), StartsWith("m.onnx: "));
+      EXPECT_THAT(error.what(), ::testing::Not(HasSubstr("\n")));
+      ++refused;
+    }
+  };
+  for (std::size_t size = 0; size < good.size(); ++size) attempt(good.substr(0, size));
+  EXPECT_GT(refused, good.size() * 9 / 10);
+  std::mt19937 random(1);
+  for (int i = 0; i < 3000; ++i) {
+    std::string bad = good;
+    for (auto k = 1 + random() % 3; k > 0; --k) bad[random() % bad.size()] = static_cast<char>(random());
+    attempt(bad);
+  }
+  EXPECT_GT(refused, 1000u);
+}
+
+TEST(OnnxWire, LeavesOutLargeTensorsOnly) {
+  onnx::ModelProto model;
+  auto* large = model.mutable_graph()->add_initializer();
+  large->set_raw_data(std::string(100'000, 'x'));
+  large->add_dims(25'000);
+  auto* small = model.mutable_graph()->add_initializer();
+  small->set_raw_data("abcd");
+  model.set_producer_name("somebody");
+  onnx::ModelProto left;
+  ASSERT_TRUE(left.ParseFromString(without_weights(model.SerializeAsString())));
+  large->clear_raw_data();
+  EXPECT_EQ(left.SerializeAsString(), model.SerializeAsString());
+  EXPECT_THROW(without_weights("\x0a\xff"), OnnxWireError);
+  EXPECT_THROW(without_weights("\x0f"), OnnxWireError);
+}
+
+class OnnxFolder : public ::testing::Test {
+ protected:
+  OnnxFolder() : folder_(std::filesystem::temp_directory_path() / fmt::format("duet_onnx_{}", ::getpid())) {
+    std::filesystem::create_directories(folder_);
+  }
+  ~OnnxFolder() override { std::filesystem::remove_all(folder_); }
+
+  std::filesystem::path folder_;
+};
+
+TEST_F(OnnxFolder, NetworksOfSpacesComeBack) {
+  for (const char* text : {"network: {type: cnn, depth: 1}", "network: {type: nas_bench_201, cells: 1}",
+                           "network: {type: nas_bench_macro}"}) {
+    const DesignSpace space = testing::read_space(text);
+    Random random(1, "test");
+    for (int i = 0; i < 5; ++i) {
+      const Network network = testing::network_of(space, space.space().sample(random));
+      const bool zeros = std::any_of(network.nodes().begin(), network.nodes().end(), [](const Node& node) {
+        return std::holds_alternative<Zeros>(node.op);
+      });
+      export_onnx(network, folder_ / "n.onnx", {.seed = 3});
+      onnx::ModelProto model;
+      std::ifstream stream(folder_ / "n.onnx", std::ios::binary);
+      ASSERT_TRUE(model.ParseFromIstream(&stream));
+      EXPECT_NO_THROW(onnx::checker::check_model(model));
+      const Network back = import_onnx(folder_ / "n.onnx").network;
+      // Zeros are added where they are first used.
+      if (!zeros) {
+        EXPECT_TRUE(back == network) << text;
+      }
+      EXPECT_EQ(back.macs(), network.macs());
+      EXPECT_EQ(back.parameters(), network.parameters());
+    }
+  }
+}
+
+TEST_F(OnnxFolder, SameSeedSameFile) {
+  Network network;
+  network.add("y", Linear{64}, {network.add("x", Input{{1, 64}})});
+  const auto bytes = [&](std::uint64_t seed) {
+    export_onnx(network, folder_ / "n.onnx", {.seed = seed});
+    return testing::read_file(folder_ / "n.onnx");
+  };
+  const std::string first = bytes(1);
+  EXPECT_EQ(bytes(1), first);
+  EXPECT_NE(bytes(2), first);
+}
+
+// 1.6 GB in the file itself: none of it is read.
+TEST_F(OnnxFolder, WeightsAreNotLoaded) {
+  Network network;
+  NodeId x = network.add("x", Input{{1, 20'000}});
+  network.add("y", Linear{20'000, false}, {x});
+  export_onnx(network, folder_ / "external.onnx", {.external_data = "external.bin", .zeros = true});
+  EXPECT_EQ(std::filesystem::file_size(folder_ / "external.bin"), 1'600'000'000u);
+  EXPECT_TRUE(import_onnx(folder_ / "external.onnx").network == network);
+  std::filesystem::remove(folder_ / "external.bin");
+  EXPECT_TRUE(import_onnx(folder_ / "external.onnx").network == network);
+
+  // The same inline, as a hole in the file: model { 7: graph { 5: tensor { dims, type, name, 9: raw_data } … } }.
+  onnx::ModelProto model;
+  std::ifstream stream(folder_ / "external.onnx", std::ios::binary);
+  ASSERT_TRUE(model.ParseFromIstream(&stream));
+  auto* tensor = model.mutable_graph()->mutable_initializer(0);
+  tensor->clear_external_data();
+  tensor->clear_data_location();
+  const auto varint = [](std::uint64_t value) {
+    std::string bytes;
+    for (; value >= 0x80; value >>= 7) bytes += static_cast<char>(value | 0x80);
+    return bytes + static_cast<char>(value);
+  };
+  const std::uint64_t weights = 1'600'000'000;
+  const std::string head = tensor->SerializeAsString() + "\x4a" + varint(weights);
+  const std::string tensor_head = "\x2a" + varint(head.size() + weights);
+  model.mutable_graph()->clear_initializer();
+  const std::string graph = model.graph().SerializeAsString();
+  model.clear_graph();
+  const std::string start = model.SerializeAsString() + "\x3a" +
+                            varint(graph.size() + tensor_head.size() + head.size() + weights) + graph + tensor_head + head;
+  std::ofstream(folder_ / "inline.onnx", std::ios::binary) << start;
+  std::filesystem::resize_file(folder_ / "inline.onnx", start.size() + weights);
+  EXPECT_TRUE(import_onnx(folder_ / "inline.onnx").network == network);
+}
+
+TEST_F(OnnxFolder, ExportRefuses) {
+  Network network;
+  NodeId x = network.add("x", Input{{1, 4}});
+  network.add("y", Other{"lstm", {1, 4}, 1, 1}, {x});
+  EXPECT_THROW(export_onnx(network, folder_ / "n.onnx"), ConfigError);
+  Network fine;
+  fine.add("y", Activation{}, {fine.add("x", Input{{1, 4}})});
+  EXPECT_THROW(export_onnx(fine, folder_ / "nowhere" / "n.onnx"), ConfigError);
+  Network huge;
+  huge.add("y", Linear{50'000}, {huge.add("x", Input{{1, 50'000}})});
+  EXPECT_THROW(export_onnx(huge, folder_ / "n.onnx", {.zeros = true}), ConfigError);
+}
+
+// Debian's libonnx-testdata: the models of ONNX's own test suite and of old PyTorch.
+TEST(OnnxTestData, ModelsImportOrAreRefusedWithAReason) {
+  const std::filesystem::path folder = "/usr/share/libonnx-testdata/data";
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << "libonnx-testdata is not installed";
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+    if (entry.path().extension() == ".onnx") files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  const std::vector<std::string> reasons{
+      "sequences, optional values", "strings", "depend on data", "depends on data", "control flow", "has no elements",
+      "cannot be converted", "have no value", "an ellipsis in the equation",
+  };
+  std::map<std::string, int> refused;
+  int imported = 0, exact = 0;
+  for (const std::filesystem::path& file : files) {
+    try {
+      const OnnxImport result = import_onnx(file);
+      ++imported;
+      exact += result.count(OnnxFidelity::approximated) == 0 ? 1 : 0;
+      EXPECT_EQ(result.count(OnnxFidelity::modelled) + result.count(OnnxFidelity::approximated) +
+                    result.count(OnnxFidelity::ignored),
+                result.nodes.size());
+    } catch (const ConfigError& error) {
+      const std::string message = error.what();
+      const auto reason = std::find_if(reasons.begin(), reasons.end(), [&](const std::string& text) {
+        return message.find(text) != std::string::npos;
+      });
+      EXPECT_NE(reason, reasons.end()) << message;
+      if (reason != reasons.end()) ++refused[*reason];
+    }
+  }
+  for (const auto& [reason, count] : refused) RecordProperty(reason, count);
+  std::string counts;
+  for (const auto& [reason, count] : refused) counts += fmt::format("\n{:6} {}", count, reason);
+  std::printf("%d of %zu import, %d without approximation; refused:%s\n", imported, files.size(), exact, counts.c_str());
+  EXPECT_GE(imported * 100, static_cast<int>(files.size()) * 85);
+}
+
+}  // namespace
+}  // namespace duet
