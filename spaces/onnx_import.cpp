@@ -29,7 +29,6 @@ using onnx::TypeProto;
 using Ints = std::vector<std::int64_t>;
 
 constexpr std::int64_t newest_opset = 17;    // of libonnx 1.12
-constexpr std::int64_t oldest_opset = 7;     // before, broadcasting had other rules
 constexpr std::size_t most_folded = 4096;    // elements of tensors whose values are followed
 constexpr std::int64_t max_count = std::int64_t{1} << 53;
 
@@ -1116,6 +1115,11 @@ class Importer {
       if (!node.output(i).empty()) after += count_of(output_shape(node, i));
     }
     if (after != before || (learned && node.output_size() > 1)) return false;
+    // So are multiply-accumulates, those with constant operands too.
+    if (learned && (type.find("Conv") != std::string::npos || type.find("MatMul") != std::string::npos || type == "Gemm" ||
+                    type == "Einsum")) {
+      return false;
+    }
     std::optional<std::vector<double>> result = evaluate(node);
     for (int i = 0; i < node.output_size(); ++i) {
       if (node.output(i).empty()) continue;
@@ -1631,10 +1635,23 @@ class Importer {
     return bound_of("min", 1, least) && bound_of("max", 2, most) && least == 0 && most == 6;
   }
 
+  /// Until opset 6 the second of two operands stood at an `axis` of the first, not at its end.
+  void align(const NodeProto& node, std::vector<NodeId>& inputs) {
+    if (inputs.size() != 2 || attribute(node, "broadcast") == nullptr || attribute(node, "axis") == nullptr) return;
+    const Shape first = shape(node, 0), second = shape(node, 1);
+    const std::size_t axis = axis_of(integer(node, "axis", 0), first.size());
+    if (axis + second.size() > first.size()) throw Refusal("the second operand reaches beyond the first");
+    if (axis + second.size() == first.size()) return;
+    Shape aligned = second;
+    aligned.resize(first.size() - axis, 1);
+    inputs[1] = add(node, "aligned", Reshape{aligned}, {inputs[1]});
+  }
+
   void nary(const NodeProto& node, Operator op) {
     std::vector<NodeId> inputs;
     for (int i = 0; i < node.input_size(); ++i) inputs.push_back(input(node, i));
     if (inputs.size() == 1) return finish(node, Identity{}, inputs);
+    align(node, inputs);
     finish(node, std::move(op), inputs);
   }
 
@@ -1655,6 +1672,7 @@ class Importer {
         inputs[1] = add(node, "slope", Reshape{per_channel}, {inputs[1]});
       }
     }
+    align(node, inputs);
     finish(node, Elementwise{snake_case(type)}, inputs);
   }
 
@@ -2010,10 +2028,6 @@ OnnxImport import_bytes(std::string_view bytes, const OnnxDimensions& dimensions
   }
   if (result.opset == 0 && model.opset_import_size() > 0) result.opset = newest_opset;  // other domains only
   if (result.opset < 1) throw Refusal("does not say which version of ONNX's operators it uses");
-  if (result.opset < oldest_opset) {
-    // libonnx's converter goes wrong silently where weights are left out, so it is not asked.
-    throw Refusal(fmt::format("is of opset {}; opsets from {} on are supported", result.opset, oldest_opset));
-  }
   Importer(model, dimensions).run(result);
   return result;
 }

@@ -21,6 +21,8 @@ void fuzz_csv(std::string_view input);
 void fuzz_database(std::string_view input);
 /// Expressions over a handful of names.
 void fuzz_expression(std::string_view input);
+/// ONNX models, protobuf.
+void fuzz_onnx(std::string_view input);
 
 /// A promise of the parser's: unlike assert() it is kept in every build.
 inline void require(bool holds, const char* promise, const std::string& evidence = {}) {

@@ -49,9 +49,9 @@ OnnxImport import(const std::string& graph, const std::map<std::string, Shape>& 
 }
 
 std::string refusal(const std::string& graph, const std::map<std::string, Shape>& weights = {},
-                    const OnnxDimensions& dimensions = {}) {
+                    const OnnxDimensions& dimensions = {}, int opset = 17) {
   try {
-    import(graph, weights, dimensions);
+    import(graph, weights, dimensions, opset);
   } catch (const ConfigError& error) {
     return error.what();
   }
@@ -230,13 +230,16 @@ TEST(OnnxImport, RefusesWithASentence) {
   EXPECT_THROW(import_onnx(std::filesystem::path("/")), ConfigError);
 }
 
-// Until opset 6 operands broadcast along a named axis: libonnx converts.
-TEST(OnnxImport, OldModelsAreConverted) {
+// Until opset 6 operands broadcast along a named axis.
+TEST(OnnxImport, OldModelsBroadcastAlongAnAxis) {
   const auto old = import("(float[1, 3, 4, 4] x) => (float[1, 3, 4, 4] y) { y = Add<axis = 1, broadcast = 1>(x, b) }",
                           {{"b", {3}}}, {}, 6);
   EXPECT_EQ(old.opset, 6);
   EXPECT_EQ(old.network.node(old.network.output()).shape, (Shape{1, 3, 4, 4}));
   EXPECT_EQ(old.network.parameters(), 3);
+  const std::string last = refusal("(float[1, 3, 4, 4] x) => (float[1, 3, 4, 4] y) { y = Add<axis = 3, broadcast = 1>(x, b) }",
+                                   {{"b", {4, 4}}}, {}, 6);
+  EXPECT_THAT(last, HasSubstr("node 'y' (Add): the second operand reaches beyond the first"));
 }
 
 // Any byte may be wrong: an error, or another network, never more.
