@@ -8,6 +8,7 @@
 
 #include "core/config.hpp"
 #include "core/errors.hpp"
+#include "core/utf8.hpp"
 
 namespace duet {
 namespace {
@@ -129,37 +130,18 @@ std::string_view CsvReader::read_field() {
 
 /// Well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates, nothing beyond U+10FFFF).
 void CsvReader::check_utf8() const {
+  const std::size_t end = invalid_utf8(text_);
+  if (end == std::string_view::npos) return;
   Position position;
-  for (std::size_t i = 0; i < text_.size();) {
-    const auto byte = [&](std::size_t k) {
-      return i + k < text_.size() ? static_cast<unsigned char>(text_[i + k]) : 0U;
-    };
-    const unsigned first = byte(0);
-    std::size_t length = 1;
-    if (first >= 0x80) {
-      const auto follows = [&](std::size_t k, unsigned low = 0x80, unsigned high = 0xBF) {
-        return byte(k) >= low && byte(k) <= high;
-      };
-      if (first >= 0xC2 && first <= 0xDF && follows(1)) {
-        length = 2;
-      } else if (first >= 0xE0 && first <= 0xEF &&
-                 follows(1, first == 0xE0 ? 0xA0 : 0x80, first == 0xED ? 0x9F : 0xBF) && follows(2)) {
-        length = 3;
-      } else if (first >= 0xF0 && first <= 0xF4 &&
-                 follows(1, first == 0xF0 ? 0x90 : 0x80, first == 0xF4 ? 0x8F : 0xBF) && follows(2) &&
-                 follows(3)) {
-        length = 4;
-      } else {
-        fail_at(position, fmt::format("the byte 0x{:02X} is not UTF-8; save the file as UTF-8", first));
-      }
-    }
-    i += length;
-    if (first == '\n') {
+  for (std::size_t i = text_.starts_with(byte_order_mark) ? byte_order_mark.size() : 0; i < end; ++i) {
+    if (text_[i] == '\n') {
       position = {position.line + 1, 1};
-    } else if (!(i == length && first == 0xEF && text_.starts_with(byte_order_mark))) {
+    } else if ((static_cast<unsigned char>(text_[i]) & 0xC0) != 0x80) {
       ++position.column;
     }
   }
+  fail_at(position, fmt::format("the byte 0x{:02X} is not UTF-8; save the file as UTF-8",
+                                static_cast<unsigned char>(text_[end])));
 }
 
 void CsvReader::fail(std::size_t column, std::string_view message) const {

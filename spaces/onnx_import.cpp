@@ -16,6 +16,7 @@
 #include <unordered_map>
 
 #include "core/errors.hpp"
+#include "core/utf8.hpp"
 #include "spaces/onnx.hpp"
 #include "spaces/onnx_wire.hpp"
 
@@ -174,7 +175,9 @@ double real(const NodeProto& node, std::string_view name, double fallback) {
 
 std::string text(const NodeProto& node, std::string_view name, const std::string& fallback) {
   const AttributeProto* found = attribute(node, name);
-  return found == nullptr ? fallback : found->s();
+  if (found == nullptr) return fallback;
+  if (invalid_utf8(found->s()) != std::string::npos) throw Refusal(fmt::format("{} is no text in UTF-8", name));
+  return found->s();
 }
 
 std::optional<Ints> integers(const NodeProto& node, std::string_view name) {
@@ -2008,6 +2011,31 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
+/// Names end up on screens and in JSON. \throws Refusal for one that is not UTF-8, which protocol buffers let pass.
+void check_texts(const google::protobuf::Message& message) {
+  using google::protobuf::FieldDescriptor;
+  const auto* reflection = message.GetReflection();
+  std::vector<const FieldDescriptor*> fields;
+  reflection->ListFields(message, &fields);
+  for (const FieldDescriptor* field : fields) {
+    const int count = field->is_repeated() ? reflection->FieldSize(message, field) : 1;
+    for (int i = 0; i < count; ++i) {
+      if (field->type() == FieldDescriptor::TYPE_STRING) {
+        const std::string text =
+            field->is_repeated() ? reflection->GetRepeatedString(message, field, i) : reflection->GetString(message, field);
+        if (invalid_utf8(text) != std::string::npos) {
+          throw Refusal(fmt::format("damaged: the {} of a {} is no text in UTF-8", field->name(), message.GetTypeName()));
+        }
+      } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+        check_texts(field->is_repeated() ? reflection->GetRepeatedMessage(message, field, i)
+                                         : reflection->GetMessage(message, field));
+      } else {
+        break;
+      }
+    }
+  }
+}
+
 OnnxImport import_bytes(std::string_view bytes, const OnnxDimensions& dimensions) {
   OnnxImport result;
   if (bytes.empty()) throw Refusal("is empty");
@@ -2015,6 +2043,7 @@ OnnxImport import_bytes(std::string_view bytes, const OnnxDimensions& dimensions
   if (graph_only.size() > std::size_t{1} << 30) throw Refusal("its graph is above 1 GB");
   onnx::ModelProto model = parse(graph_only);
   if (!model.has_graph()) throw Refusal("not an ONNX model: it has no graph");
+  check_texts(model);
   for (const auto& [name, value] : dimensions) {
     if (value < 1) throw Refusal(fmt::format("dimension '{}' is {}, must be at least 1", name, value));
   }
