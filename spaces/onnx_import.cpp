@@ -906,6 +906,19 @@ class Importer {
 
   // --- One node ---
 
+  /// libonnx's inference reads beyond its vectors where filters have more dimensions than the input.
+  void check_filters(const NodeProto& node) {
+    if (node.op_type().find("Conv") == std::string::npos) return;
+    const int filters = node.op_type() == "QLinearConv" ? 3 : 1;
+    if (node.input_size() <= filters) return;
+    const auto x = values_.find(node.input(0)), w = values_.find(node.input(filters));
+    if (x == values_.end() || w == values_.end() || !x->second.shape || !w->second.shape) return;
+    if (x->second.shape->size() != w->second.shape->size()) {
+      throw Refusal(fmt::format("its filters have {} dimensions, its input has {}", w->second.shape->size(),
+                                x->second.shape->size()));
+    }
+  }
+
   void infer(const NodeProto& node) {
     inference_error_.clear();
     for (const std::string& output : node.output()) {
@@ -918,6 +931,7 @@ class Importer {
     if (standard && schema == nullptr) {
       throw Refusal(fmt::format("there is no such operator in opset {}", opset_));
     }
+    check_filters(node);
     NodeContext context(node, values_);
     if (schema != nullptr) {
       schema->Verify(node);
