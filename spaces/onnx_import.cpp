@@ -636,6 +636,7 @@ class Importer {
     read_inputs();
     read_value_info();
     count_weight_uses();
+    verify();
     const PatternFinder patterns(graph_, values_);
     std::unordered_map<const NodeProto*, std::string> part_of;
     std::unordered_map<const NodeProto*, Pattern> ends;
@@ -661,7 +662,7 @@ class Importer {
       } catch (const NetworkError& error) {
         throw Refusal(error.what());  // names the node
       } catch (const std::exception& error) {
-        throw Refusal(fmt::format("node '{}' ({}): {}", label(node), node.op_type(), first_line(error.what())));
+        refuse(node, error.what());
       }
       result.nodes.push_back(entry_);
     }
@@ -670,7 +671,25 @@ class Importer {
   }
 
  private:
-  static std::string first_line(const std::string& message) { return message.substr(0, message.find('\n')); }
+  [[noreturn]] static void refuse(const NodeProto& node, const std::string& why) {
+    throw Refusal(fmt::format("node '{}' ({}): {}", label(node), node.op_type(), why.substr(0, why.find('\n'))));
+  }
+
+  const onnx::OpSchema* schema_of(const NodeProto& node) const {
+    if (!node.domain().empty() && node.domain() != "ai.onnx") return nullptr;
+    return onnx::OpSchemaRegistry::Schema(node.op_type(), static_cast<int>(opset_));
+  }
+
+  /// Every node has the inputs, outputs and attributes of its operator: what follows relies on it.
+  void verify() const {
+    for (const NodeProto& node : graph_.node()) {
+      try {
+        if (const onnx::OpSchema* schema = schema_of(node)) schema->Verify(node);
+      } catch (const std::exception& error) {
+        refuse(node, error.what());
+      }
+    }
+  }
 
   static std::string label(const NodeProto& node) {
     if (!node.name().empty()) return node.name();
@@ -926,15 +945,13 @@ class Importer {
       if (values_.contains(output)) throw Refusal(fmt::format("'{}' is computed twice", output));
     }
     const bool standard = node.domain().empty() || node.domain() == "ai.onnx";
-    const onnx::OpSchema* schema =
-        standard ? onnx::OpSchemaRegistry::Schema(node.op_type(), static_cast<int>(opset_)) : nullptr;
+    const onnx::OpSchema* schema = schema_of(node);
     if (standard && schema == nullptr) {
       throw Refusal(fmt::format("there is no such operator in opset {}", opset_));
     }
     check_filters(node);
     NodeContext context(node, values_);
     if (schema != nullptr) {
-      schema->Verify(node);
       if (schema->Deprecated()) throw Refusal("the operator is deprecated");
       try {
         schema->GetTypeAndShapeInferenceFunction()(context);
@@ -1072,7 +1089,7 @@ class Importer {
   const Shape& output_shape(const NodeProto& node, int i = 0) {
     const auto& found = values_.at(node.output(i)).shape;
     if (found) return *found;
-    if (!inference_error_.empty()) throw Refusal(first_line(inference_error_));
+    if (!inference_error_.empty()) throw Refusal(inference_error_);
     throw Refusal("the shape of its output depends on data");
   }
 
