@@ -65,6 +65,7 @@ std::vector<double> measure(const StrategyPlugin& plugin, const Options& options
     trial.objectives = standard.evaluate(codes);
     for (std::size_t k = standard.objectives; k < trial.objectives.size(); ++k) {
       trial.violation += std::max(0.0, trial.objectives[k]);
+      trial.excess.push_back(trial.objectives[k]);
     }
     trial.objectives.resize(standard.objectives);
     results.push_back(trial.objectives);

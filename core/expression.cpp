@@ -131,18 +131,23 @@ double binary(Op op, double a, double b) {
   }
 }
 
-/// How far a plain value is from being true.
+/// How far a plain value is from being true, or from not being so.
 double shortfall(double value) {
-  return value == 0 ? 1 : 0;
+  return is_absent(value) ? 0 : value == 0 ? 1 : -1;
 }
 
-/// How far a comparison that does not hold is from holding: positive, so that 0 means that it holds.
-double distance(Op op, double a, double b) {
-  if (op == Op::equal || op == Op::not_equal) return 1;
+/// How far a comparison is from holding, which is positive, or from not holding, which is not.
+double distance(Op op, double a, double b, bool holds) {
+  if (op == Op::equal || op == Op::not_equal) return holds ? -1 : 1;
   const double excess = op == Op::less || op == Op::less_equal ? a - b : b - a;
   const double relative = excess / std::max(1.0, std::abs(b));
-  if (is_absent(relative)) return std::numeric_limits<double>::infinity();  // against infinity
-  return std::max(relative, std::numeric_limits<double>::min());            // `<` of equal sides
+  if (is_absent(relative)) return (holds ? -1 : 1) * std::numeric_limits<double>::infinity();  // against infinity
+  return holds ? std::min(relative, 0.0) : std::max(relative, std::numeric_limits<double>::min());  // `<` of equal sides
+}
+
+/// Of `a and b`: what both lack, or what the nearer to not holding has left.
+double both(double a, double b) {
+  return a > 0 || b > 0 ? std::max(a, 0.0) + std::max(b, 0.0) : std::max(a, b);
 }
 
 bool is_letter(char c) {
@@ -227,9 +232,9 @@ struct Expression::Program {
 
   struct Result {
     double value = 0;
-    double violation = 0;
+    double excess = 0;
   };
-  template <bool with_violation>
+  template <bool with_excess>
   Result run(const Reader& read) const;
 
   double aggregate(const Instruction& step, const Reader& read) const {
@@ -269,18 +274,18 @@ struct Expression::Program {
   }
 };
 
-template <bool with_violation>
+template <bool with_excess>
 Expression::Program::Result Expression::Program::run(const Reader& read) const {
   // Left uninitialised: the parser has made sure that what is read was written and that the stack suffices.
   std::array<double, max_stack> values;
-  std::array<double, with_violation ? max_stack : 1> violations;
+  std::array<double, with_excess ? max_stack : 1> excesses;
   std::size_t top = 0;  // number of values
 
   for (const Instruction& step : code) {
     const auto count = static_cast<std::size_t>(operands(step.op));
     const std::size_t at = top - count;  // where the operands begin and the result goes
     double value = 0;
-    double violation = -1;  // that of a plain value
+    std::optional<double> excess;  // nothing: that of a plain value
     switch (step.op) {
       case Op::constant:
         value = step.value;
@@ -304,7 +309,7 @@ Expression::Program::Result Expression::Program::run(const Reader& read) const {
       case Op::select: {
         const std::size_t branch = values[at] != 0 ? at + 1 : at + 2;
         value = is_absent(values[at]) ? absent : values[branch];
-        if constexpr (with_violation) violation = is_absent(value) ? 0 : violations[branch];
+        if constexpr (with_excess) excess = is_absent(value) ? 0 : excesses[branch];
         break;
       }
       default:
@@ -313,24 +318,26 @@ Expression::Program::Result Expression::Program::run(const Reader& read) const {
           break;
         }
         value = binary(step.op, values[at], values[at + 1]);
-        if constexpr (with_violation) {
+        if constexpr (with_excess) {
+          const bool left = !is_absent(values[at]), right = !is_absent(values[at + 1]);
           if (step.op >= Op::equal && step.op <= Op::greater_equal) {
-            violation = value == 0 ? distance(step.op, values[at], values[at + 1]) : 0;
-          } else if (step.op == Op::logical_and) {
-            violation = violations[at] + violations[at + 1];  // that of an absent side is 0
-          } else if (step.op == Op::logical_or) {
-            violation = is_absent(values[at])       ? violations[at + 1]
-                        : is_absent(values[at + 1]) ? violations[at]
-                                                    : std::min(violations[at], violations[at + 1]);
+            excess = is_absent(value) ? 0 : distance(step.op, values[at], values[at + 1], value != 0);
+          } else if (step.op == Op::logical_and || step.op == Op::logical_or) {
+            if (left && right) {
+              excess = step.op == Op::logical_and ? both(excesses[at], excesses[at + 1])
+                                                  : std::min(excesses[at], excesses[at + 1]);
+            } else {  // an absent side has no say
+              excess = left ? excesses[at] : right ? excesses[at + 1] : 0;
+            }
           }
         }
     }
     values[at] = value;
-    if constexpr (with_violation) violations[at] = violation < 0 ? shortfall(value) : violation;
+    if constexpr (with_excess) excesses[at] = excess ? *excess : shortfall(value);
     top = at + 1;
   }
   assert(top == 1);
-  if constexpr (with_violation) return {values[0], violations[0]};
+  if constexpr (with_excess) return {values[0], excesses[0]};
   return {values[0], 0};
 }
 
@@ -869,9 +876,9 @@ std::optional<bool> Expression::holds(const Reader& read) const {
   return value != 0;
 }
 
-double Expression::violation(const Reader& read) const {
+double Expression::excess(const Reader& read) const {
   assert(program_ != nullptr);
-  return program_->run<true>(read).violation;
+  return program_->run<true>(read).excess;
 }
 
 std::vector<std::size_t> Expression::reads() const {

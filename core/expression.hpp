@@ -23,6 +23,7 @@
 /// value is absent does not apply.
 
 #include <cstdint>
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -60,10 +61,13 @@ class Expression {
   double evaluate(const Reader& read) const;
   /// Value as a condition: nothing where absent. A number counts as true unless it is 0.
   std::optional<bool> holds(const Reader& read) const;
-  /// For a constraint `a <= b` (also <, >=, >): how far it is from holding, ≥ 0, relative to |b| where |b| >
-  /// 1; for `and` the sum over its parts, for `or` the least, for `if` that of the branch taken; else 0 or 1.
-  /// It is 0 exactly where the constraint holds or is absent.
-  double violation(const Reader& read) const;
+  /// For a constraint `a <= b` (also <, >=, >): by how much a exceeds b, relative to |b| where |b| > 1: what is lacking
+  /// where positive, what is left where negative. For `and` the sum of what its parts lack, or what the nearest of them
+  /// has left; for `or` the least, for `if` that of the branch taken; anything else -1 or 1. It is 0 where the
+  /// constraint is absent, and positive exactly where it does not hold. May be infinite.
+  double excess(const Reader& read) const;
+  /// How far a constraint is from holding: what it lacks, otherwise 0.
+  double violation(const Reader& read) const { return std::max(0.0, excess(read)); }
 
   /// The symbols it reads, ascending, without repetition.
   std::vector<std::size_t> reads() const;

@@ -160,7 +160,7 @@ class Loop {
   struct Outcome {
     Status status;
     double violation;
-    std::vector<double> objectives;
+    std::vector<double> objectives, excess;
   };
 
   Open& open(std::uint64_t number) { return open_[static_cast<std::size_t>(number - told_ - 1)]; }
@@ -284,8 +284,9 @@ class Loop {
   }
 
   Outcome outcome(const TrialRecord& record) const {
-    return {record.status, record.violation,
-            record.status == Status::ok ? specification_.objective_values(record.values) : std::vector<double>{}};
+    if (record.status != Status::ok) return {record.status, record.violation, {}, {}};
+    return {record.status, record.violation, specification_.objective_values(record.values),
+            specification_.excess(record.values)};
   }
 
   void dispatch(std::uint64_t number, Candidate candidate) {
@@ -386,7 +387,8 @@ class Loop {
     }
     const Outcome& told = outcomes_.back();
     const FinishedTrial finished{record.number,   record.candidate, told.status,
-                                 told.objectives, told.violation,   record.duplicate_of};
+                                 told.objectives, told.violation,   record.duplicate_of,
+                                 told.excess};
     const auto told_at = Clock::now();
     strategy_->tell(std::span(&finished, 1));
     summary_.strategy_s += seconds_since(told_at);

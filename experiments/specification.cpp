@@ -238,11 +238,17 @@ std::vector<double> Specification::objective_values(const std::vector<double>& m
   return values;
 }
 
+std::vector<double> Specification::excess(const std::vector<double>& metric_values) const {
+  std::vector<double> values;
+  for (const Expression& constraint : constraints) {
+    values.push_back(constraint.excess([&](std::size_t symbol) { return metric_values[symbol]; }));
+  }
+  return values;
+}
+
 double Specification::violation(const std::vector<double>& metric_values) const {
   double sum = 0;
-  for (const Expression& constraint : constraints) {
-    sum += constraint.violation([&](std::size_t symbol) { return metric_values[symbol]; });
-  }
+  for (const double value : excess(metric_values)) sum += std::max(0.0, value);
   return sum;
 }
 

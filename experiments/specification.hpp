@@ -81,6 +81,8 @@ struct Specification {
   ExperimentRecord record() const;
   /// Objective values of a trial, all to be minimised.
   std::vector<double> objective_values(const std::vector<double>& metric_values) const;
+  /// Of each constraint on metrics, what it lacks (> 0) or has left (≤ 0).
+  std::vector<double> excess(const std::vector<double>& metric_values) const;
   /// Sum of the violations of all constraints on metrics; 0: feasible.
   double violation(const std::vector<double>& metric_values) const;
 };

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <set>
 #include <thread>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -370,10 +371,12 @@ double Reference::gap(std::span<const Point> results) const {
 
 const ContestRun* TournamentResults::find(std::size_t problem, std::size_t entrant, std::size_t draw,
                                           std::size_t seed) const {
-  const auto found = std::find_if(runs.begin(), runs.end(), [&](const ContestRun& run) {
-    return run.problem == problem && run.entrant == entrant && run.draw == draw && run.seed == seed;
+  const auto key = std::tuple(problem, entrant, draw, seed);
+  const auto key_of = [](const ContestRun& run) { return std::tuple(run.problem, run.entrant, run.draw, run.seed); };
+  const auto found = std::lower_bound(runs.begin(), runs.end(), key, [&](const ContestRun& run, const auto& wanted) {
+    return key_of(run) < wanted;
   });
-  return found == runs.end() ? nullptr : &*found;
+  return found == runs.end() || key_of(*found) != key ? nullptr : &*found;
 }
 
 Config drawn_search(const Entrant& entrant, std::size_t draw) {

@@ -89,7 +89,7 @@ struct ContestRun {
 struct TournamentResults {
   std::vector<Reference> references;                    ///< by problem
   std::vector<std::vector<std::uint64_t>> checkpoints;  ///< by problem: evaluations, ascending, the budget last
-  std::vector<ContestRun> runs;                         ///< by problem, entrant, draw, seed
+  std::vector<ContestRun> runs;                         ///< ascending by problem, entrant, draw, seed
   /// Entrants that cannot take a problem: "cma_es on macro: strategy 'cma_es' needs …". They have no runs there.
   std::vector<std::string> refusals;
   bool stopped = false;  ///< before all runs were over; nothing else is filled in

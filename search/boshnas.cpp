@@ -32,7 +32,7 @@ class Boshnas final : public ModelBased {
   }
 
  protected:
-  std::optional<Candidate> propose(std::uint64_t number, std::span<const Candidate>, Random& random) override {
+  std::optional<Candidate> propose(std::uint64_t number, std::span<const Candidate> pending, Random& random) override {
     if (random.chance(random_share_)) return std::nullopt;
     for (; taken_ < told().size(); ++taken_) {
       const FinishedTrial& trial = told()[taken_];
@@ -43,6 +43,7 @@ class Boshnas final : public ModelBased {
       violations_.push_back(trial.violation);
     }
     if (values_.size() >= next_fit_) fit(number);
+    believe(number, pending);
 
     std::vector<Candidate> starts = fittest(told(), descents_, random);
     std::vector<Candidate> found;
@@ -83,23 +84,50 @@ class Boshnas final : public ModelBased {
     const std::size_t n = targets.size();
     const std::size_t steps = trained_ ? 20 + n / 8 : 200;
     trained_ = true;
-    for (std::size_t k = 0; k < networks_.size(); ++k) {
-      Random random = problem().random(number, "boshnas training " + std::to_string(k));
-      networks_[k].train({inputs_, space().encoded_size()}, targets, steps, random);
+    targets_ = std::move(targets);
+    train(networks_, inputs_, targets_, steps, number, "boshnas training ");
+  }
+
+  void train(std::vector<learn::Network>& networks, std::span<const double> inputs, std::span<const double> targets,
+             std::size_t steps, std::uint64_t number, const std::string& purpose) const {
+    for (std::size_t k = 0; k < networks.size(); ++k) {
+      Random random = problem().random(number, purpose + std::to_string(k));
+      networks[k].train({inputs, space().encoded_size()}, targets, steps, random);
     }
+  }
+
+  /// A pending trial counts as told with what is expected of it: trained on that, the networks agree about it, so that
+  /// the next trial is sought elsewhere.
+  void believe(std::uint64_t number, std::span<const Candidate> pending) {
+    present_ = &networks_;
+    if (pending.empty()) return;
+    std::vector<double> targets = targets_;
+    std::vector<double> inputs(inputs_.begin(),
+                               inputs_.begin() + static_cast<std::ptrdiff_t>(targets.size() * space().encoded_size()));
+    for (const Candidate& candidate : pending) {
+      const std::vector<double> encoded = space().encode(candidate);
+      double mean = 0;
+      for (const learn::Network& network : networks_) mean += network.predict(encoded).mean;
+      targets.push_back(mean / static_cast<double>(networks_.size()));
+      inputs.insert(inputs.end(), encoded.begin(), encoded.end());
+    }
+    believers_ = networks_;
+    train(believers_, inputs, targets, 20 + targets.size() / 8, number, "boshnas training with pending ");
+    present_ = &believers_;
   }
 
   /// The lower confidence bound; its gradient, if there is room for one.
   double bound(std::span<const double> input, std::span<double> gradient = {}) const {
+    const std::vector<learn::Network>& networks = *present_;
     const std::size_t d = input.size();
-    const double n = static_cast<double>(networks_.size());
+    const double n = static_cast<double>(networks.size());
     std::vector<learn::Network::Prediction> predictions;
-    std::vector<double> means(gradient.empty() ? 0 : d * networks_.size()), deviations(means.size());
-    for (std::size_t k = 0; k < networks_.size(); ++k) {
+    std::vector<double> means(gradient.empty() ? 0 : d * networks.size()), deviations(means.size());
+    for (std::size_t k = 0; k < networks.size(); ++k) {
       if (gradient.empty()) {
-        predictions.push_back(networks_[k].predict(input));
+        predictions.push_back(networks[k].predict(input));
       } else {
-        predictions.push_back(networks_[k].predict(input, std::span(means).subspan(k * d, d),
+        predictions.push_back(networks[k].predict(input, std::span(means).subspan(k * d, d),
                                                    std::span(deviations).subspan(k * d, d)));
       }
     }
@@ -112,7 +140,7 @@ class Boshnas final : public ModelBased {
     const double disagreement = std::sqrt(std::max(1e-12, squares - mean * mean));
     for (std::size_t i = 0; i < gradient.size(); ++i) {
       double sum = 0;
-      for (std::size_t k = 0; k < networks_.size(); ++k) {
+      for (std::size_t k = 0; k < networks.size(); ++k) {
         const double by_mean = means[k * d + i];
         sum += by_mean - scatter_weight_ * deviations[k * d + i] -
                disagreement_weight_ * (predictions[k].mean - mean) / disagreement * by_mean;
@@ -152,9 +180,11 @@ class Boshnas final : public ModelBased {
   std::size_t descents_;
   double random_share_;
   learn::NetworkSettings settings_;
-  std::vector<learn::Network> networks_;
+  std::vector<learn::Network> networks_, believers_;  // believers: trained on pending trials too
+  const std::vector<learn::Network>* present_ = &networks_;
   std::size_t taken_ = 0;
   std::vector<double> inputs_, values_, violations_;  // of successful trials
+  std::vector<double> targets_;                       // of those at the last training, standardised
   std::size_t next_fit_ = 0;
   bool trained_ = false;
 };

@@ -5,9 +5,9 @@
 #include <unordered_map>
 #include <utility>
 
-#include "core/learn/normal.hpp"
 #include "search/builtin.hpp"
 #include "search/individual.hpp"
+#include "search/margin.hpp"
 #include "search/seen_candidates.hpp"
 
 namespace duet {
@@ -259,7 +259,7 @@ class CmaEs final : public Strategy {
     if (n() > 0) {
       Vector shift = Vector::Zero(n());
       for (std::size_t i = 0; i < chosen; ++i) shift += weights_[i] / total * told_[i].step;
-      mean_ += sigma_ * margin_.cwiseProduct(shift);
+      for (Index j = 0; j < n(); ++j) mean_[j] = moved(j, shift[j]);
       const Vector white = basis_ * (basis_.transpose() * shift).cwiseQuotient(scale_);
       sigma_path_ = (1 - sigma_rate_) * sigma_path_ + std::sqrt(sigma_rate_ * (2 - sigma_rate_) * mu_) * white;
       const double length = sigma_path_.norm();
@@ -286,7 +286,7 @@ class CmaEs final : public Strategy {
       sigma_ = std::min(sigma_, 10.0);
       const double lazy = 1 / (10 * static_cast<double>(n()) * (rank_one_ + rank_mu_));
       if (generation_ % std::max<std::uint64_t>(1, static_cast<std::uint64_t>(lazy)) == 0) decompose();
-      for (Index j = 0; j < n(); ++j) keep_margin(j);
+      for (Index j = 0; j < n(); ++j) leave_margin(j);
     }
     learn_choices(chosen, total);
 
@@ -310,37 +310,32 @@ class CmaEs final : public Strategy {
     scale_ = solver.eigenvalues().cwiseMax(largest * 1e-14).cwiseSqrt();
   }
 
-  /// Hamano et al. 2022, §4.2 and §4.3: a discrete coordinate keeps the probability of leaving its present value.
-  void keep_margin(Index j) {
+  /// Where a step takes the mean. As in Hamano et al. 2022, algorithm 1, it is not widened by the margin, so that within
+  /// one value of a discrete coordinate selection, which cannot see it, does not drive the mean about; but where most of
+  /// the better half have another value, the mean goes there with them.
+  double moved(Index j, double step) const {
+    const Space& space = *problem_.space;
+    const std::size_t i = numeric_[static_cast<std::size_t>(j)];
+    const double with_margin = mean_[j] + sigma_ * margin_[j] * step;
+    const bool leaves = space[i].discrete() && space.code_at(i, with_margin) != space.code_at(i, mean_[j]);
+    return leaves ? with_margin : mean_[j] + sigma_ * step;
+  }
+
+  /// A discrete coordinate keeps the probability of leaving its present value.
+  void leave_margin(Index j) {
     const Space& space = *problem_.space;
     const std::size_t i = numeric_[static_cast<std::size_t>(j)];
     const Parameter& parameter = space[i];
     mean_[j] = std::clamp(mean_[j], 0.0, 1.0);
     if (!parameter.discrete()) return;
-    const double plain = sigma_ * std::sqrt(std::max(covariance_(j, j), 1e-300));
-    const double deviation = plain * margin_[j];
     const double code = space.code_at(i, mean_[j]);
-    if (code <= parameter.minimum || code >= parameter.maximum) {
-      const bool lowest = code <= parameter.minimum;
-      const double threshold = space.position(i, lowest ? code + 0.5 : code - 0.5);
-      const double most = deviation * learn::normal_quantile(1 - margin_share_);
-      if (lowest) mean_[j] = std::max(mean_[j], threshold - most);
-      if (!lowest) mean_[j] = std::min(mean_[j], threshold + most);
-      return;
-    }
-    const double low = space.position(i, code - 0.5), high = space.position(i, code + 0.5);
-    const double half = margin_share_ / 2;
-    const double p_low = learn::normal_cdf((low - mean_[j]) / deviation);
-    const double p_high = learn::normal_cdf((mean_[j] - high) / deviation);
-    if (p_low >= half && p_high >= half) return;
-    const double p_middle = 1 - p_low - p_high;
-    const double raised_low = std::max(half, p_low), raised_high = std::max(half, p_high);
-    const double excess = (1 - raised_low - raised_high - p_middle) / (raised_low + raised_high + p_middle - 3 * half);
-    const double a = learn::normal_quantile(1 - (raised_low + excess * (raised_low - half)));
-    const double b = learn::normal_quantile(1 - (raised_high + excess * (raised_high - half)));
-    if (!(a + b > 0)) return;
-    margin_[j] = (high - low) / (plain * (a + b));
-    mean_[j] = low + (high - low) * a / (a + b);
+    std::optional<double> low, high;
+    if (code > parameter.minimum) low = space.position(i, code - 0.5);
+    if (code < parameter.maximum) high = space.position(i, code + 0.5);
+    const double deviation = sigma_ * std::sqrt(std::max(covariance_(j, j), 1e-300));
+    const Marginal kept = keep_margin({mean_[j], margin_[j]}, deviation, low, high, margin_share_);
+    mean_[j] = kept.mean;
+    margin_[j] = kept.factor;
   }
 
   void learn_choices(std::size_t chosen, double total) {

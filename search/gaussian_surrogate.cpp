@@ -15,24 +15,25 @@ namespace {
 constexpr std::size_t first_tuning_evaluations = 24;
 constexpr std::size_t tuning_evaluations = 10;  // from where they were before
 
-/// What the feasibility model learns: -1 for feasible trials, 1 for failures, and for violations 0.5 to 1.5 by their
-/// rank, so that the way towards feasible designs shows.
-std::vector<Point> feasibility_targets(std::span<const FinishedTrial> told) {
-  std::vector<double> violations;
-  for (const FinishedTrial& trial : told) {
-    if (trial.ok() && trial.violation > 0) violations.push_back(trial.violation);
+/// Whether all that is known of a trial that is not feasible is that it is not.
+bool plainly_infeasible(const FinishedTrial& trial) {
+  return !trial.ok() || (trial.violation > 0 && trial.excess.empty());
+}
+
+/// Excesses on a scale that is fine about the bound and coarse far from it (the bilog transform of Eriksson and
+/// Poloczek, "Scalable constrained Bayesian optimization", AISTATS 2021), in units of the median distance from the bound.
+std::vector<double> about_the_bound(std::vector<double> excesses) {
+  std::vector<double> distances;
+  for (double& value : excesses) {
+    value = std::clamp(value, -1e100, 1e100);
+    if (value != 0) distances.push_back(std::abs(value));
   }
-  std::sort(violations.begin(), violations.end());
-  std::vector<Point> targets;
-  for (const FinishedTrial& trial : told) {
-    double value = trial.ok() ? -1 : 1;
-    if (trial.ok() && trial.violation > 0) {
-      const auto rank = std::upper_bound(violations.begin(), violations.end(), trial.violation) - violations.begin();
-      value = 0.5 + static_cast<double>(rank) / static_cast<double>(violations.size());
-    }
-    targets.push_back({value});
-  }
-  return targets;
+  if (distances.empty()) return excesses;
+  const auto middle = distances.begin() + static_cast<std::ptrdiff_t>(distances.size() / 2);
+  std::nth_element(distances.begin(), middle, distances.end());
+  const double unit = *middle;
+  for (double& value : excesses) value = std::copysign(std::log1p(std::abs(value) / unit), value);
+  return excesses;
 }
 
 }  // namespace
@@ -136,6 +137,13 @@ void GaussianSurrogate::fit(std::vector<Process>& processes, const std::vector<d
   }
 }
 
+double GaussianSurrogate::Process::learn(std::vector<double> natural, double limit) {
+  const learn::Scale standard(natural);
+  for (double& value : natural) value = standard.to_standard(value);
+  values = std::move(natural);
+  return standard.to_standard(limit);
+}
+
 void GaussianSurrogate::update(std::span<const FinishedTrial> told, const std::vector<Point>& targets,
                                std::span<const Candidate> pending) {
   for (; taken_ < told.size(); ++taken_) {
@@ -152,18 +160,36 @@ void GaussianSurrogate::update(std::span<const FinishedTrial> told, const std::v
   scale(targets);
   fit(processes_, success_rows_, targets, due(targets.size(), next_tuning_));
 
-  const bool any_infeasible =
-      std::any_of(told.begin(), told.end(), [](const FinishedTrial& trial) { return !trial.feasible(); });
-  if (any_infeasible) {
-    if (feasibility_.empty()) feasibility_.push_back({learn::GaussianProcess(space_->columns()), {}, {}, 0});
-    const std::vector<Point> labels = feasibility_targets(told);
-    std::vector<double> values;
-    for (const Point& label : labels) values.push_back(label.front());
-    const learn::Scale standard(values);
-    feasible_limit_ = standard.to_standard(-0.25);  // half-way between feasible and hardly violated
-    for (double& value : values) value = standard.to_standard(value);
-    feasibility_.front().values = std::move(values);
-    fit(feasibility_, all_rows_, labels, due(told.size(), next_feasibility_tuning_));
+  // Constraints: what each lacks or has left, as soon as any trial shows that they matter.
+  const std::size_t constraints = successes_.empty() ? 0 : told[successes_.front()].excess.size();
+  const bool any_excess = std::any_of(told.begin(), told.end(), [](const FinishedTrial& trial) {
+    return trial.ok() && trial.violation > 0 && !trial.excess.empty();
+  });
+  if (any_excess) {
+    if (constraints_.empty()) {
+      for (std::size_t c = 0; c < constraints; ++c) {
+        constraints_.push_back({learn::GaussianProcess(space_->columns()), {}, {}, 0});
+      }
+    }
+    constraint_limits_.clear();
+    for (std::size_t c = 0; c < constraints_.size(); ++c) {
+      std::vector<double> excesses;
+      for (const std::size_t i : successes_) excesses.push_back(told[i].excess[c]);
+      constraint_limits_.push_back(constraints_[c].learn(about_the_bound(std::move(excesses)), 0));
+    }
+    fit(constraints_, success_rows_, targets, due(targets.size(), next_constraint_tuning_));
+  }
+  // Failures: a classification by regression on -1 and 1.
+  if (std::any_of(told.begin(), told.end(), plainly_infeasible)) {
+    if (failure_.empty()) failure_.push_back({learn::GaussianProcess(space_->columns()), {}, {}, 0});
+    std::vector<double> labels;
+    std::vector<Point> label_points;
+    for (const FinishedTrial& trial : told) {
+      labels.push_back(plainly_infeasible(trial) ? 1 : -1);
+      label_points.push_back({labels.back()});
+    }
+    failure_limit_ = failure_.front().learn(labels, 0);
+    fit(failure_, all_rows_, label_points, due(told.size(), next_failure_tuning_));
   }
 
   // Incumbents before the believers, which may become some.
@@ -200,7 +226,8 @@ void GaussianSurrogate::update(std::span<const FinishedTrial> told, const std::v
     Point believed;
     for (Process& process : processes_) believed.push_back(believe(process));
     incumbents_.push_back(std::move(believed));
-    for (Process& process : feasibility_) believe(process);
+    for (Process& process : constraints_) believe(process);
+    for (Process& process : failure_) believe(process);
   }
 }
 
@@ -217,13 +244,15 @@ GaussianSurrogate::Prediction GaussianSurrogate::predict(std::span<const Candida
     prediction.deviation.push_back(variance);
   }
   prediction.log_feasible.assign(candidates.size(), 0);
-  for (const Process& process : feasibility_) {
+  const auto multiply = [&](const Process& process, double limit) {
     process.model.predict(space_->view(rows), mean, variance);
     for (std::size_t i = 0; i < candidates.size(); ++i) {
       const double deviation = std::sqrt(variance[i] + process.model.noise_variance());
-      prediction.log_feasible[i] = learn::log_normal_cdf((feasible_limit_ - mean[i]) / deviation);
+      prediction.log_feasible[i] += learn::log_normal_cdf((limit - mean[i]) / deviation);
     }
-  }
+  };
+  for (std::size_t c = 0; c < constraints_.size(); ++c) multiply(constraints_[c], constraint_limits_[c]);
+  for (const Process& process : failure_) multiply(process, failure_limit_);
   return prediction;
 }
 
@@ -240,10 +269,14 @@ std::vector<Point> GaussianSurrogate::predict_means(std::span<const Candidate> c
 
 std::vector<double> GaussianSurrogate::predict_infeasible(std::span<const Candidate> candidates) const {
   std::vector<double> doubt(candidates.size(), 0);
-  if (feasibility_.empty()) return doubt;
   const std::vector<double> rows = space_->rows(candidates);
-  feasibility_.front().model.predict_mean(space_->view(rows), doubt);
-  for (double& value : doubt) value -= feasible_limit_;
+  std::vector<double> mean(candidates.size());
+  const auto add = [&](const Process& process, double limit) {
+    process.model.predict_mean(space_->view(rows), mean);
+    for (std::size_t i = 0; i < doubt.size(); ++i) doubt[i] += std::max(0.0, mean[i] - limit);
+  };
+  for (std::size_t c = 0; c < constraints_.size(); ++c) add(constraints_[c], constraint_limits_[c]);
+  for (const Process& process : failure_) add(process, failure_limit_);
   return doubt;
 }
 

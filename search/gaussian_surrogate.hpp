@@ -1,6 +1,6 @@
 #pragma once
-/// Gaussian processes of what trials give: one for each target, and one for being feasible. Kept up to date trial by
-/// trial, so that a proposal among n trials costs O(n²), and among many trials no more than among `max_rows`.
+/// Gaussian processes of what trials give: one for each target, for each constraint on metrics and, where trials fail,
+/// for failing. Kept up to date trial by trial, so that a proposal among n trials costs O(n²), and among many trials no more than among `max_rows`.
 
 #include <cstdint>
 #include <functional>
@@ -44,8 +44,7 @@ class GaussianSurrogate {
   /// Means only: much cheaper.
   std::vector<Point> predict_means(std::span<const Candidate> candidates) const;
 
-  /// By how many deviations of the feasibility model each candidate seems infeasible rather than feasible; 0 or less:
-  /// feasible.
+  /// By how many deviations of their models, in sum, each candidate is expected to miss the constraints; 0: feasible.
   std::vector<double> predict_infeasible(std::span<const Candidate> candidates) const;
 
   /// The feasible trials, and what is believed of pending ones, on the model's scale.
@@ -61,6 +60,9 @@ class GaussianSurrogate {
     std::vector<std::size_t> rows;  // what it is conditioned on
     std::vector<double> values;     // standardised targets of all rows
     std::size_t tunings = 0;
+
+    /// Takes in values, standardised. \returns the standardised limit.
+    double learn(std::vector<double> natural, double limit);
   };
   std::vector<std::size_t> choose(const std::vector<Point>& targets, std::size_t count, std::uint64_t key) const;
   void scale(const std::vector<Point>& targets);
@@ -75,9 +77,11 @@ class GaussianSurrogate {
   std::vector<double> all_rows_;        // all trials
   std::vector<std::size_t> successes_;  // their positions in `told`
   std::vector<Process> processes_;      // by target
-  std::vector<Process> feasibility_;    // one, once there is something infeasible
-  std::size_t next_tuning_ = 0, next_feasibility_tuning_ = 0;
-  double feasible_limit_ = 0;  // of the feasibility model's target
+  std::vector<Process> constraints_;    // by constraint, once one of them was not met
+  std::vector<double> constraint_limits_;
+  std::vector<Process> failure_;        // one, once a trial failed
+  double failure_limit_ = 0;
+  std::size_t next_tuning_ = 0, next_constraint_tuning_ = 0, next_failure_tuning_ = 0;
   std::vector<Axis> axes_;
   std::vector<Point> incumbents_;
   Point worst_;

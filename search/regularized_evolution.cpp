@@ -2,7 +2,8 @@
 #include <utility>
 
 #include "search/builtin.hpp"
-#include "search/seen_candidates.hpp"
+#include "search/individual.hpp"
+#include "search/steady_state.hpp"
 
 namespace duet {
 namespace {
@@ -10,54 +11,25 @@ namespace {
 /// Regularized (ageing) evolution: Real et al., "Regularized evolution for image classifier architecture
 /// search", AAAI 2019, algorithm 1. Steady-state, so that any number of trials may be pending: a child
 /// descends from what has been told when it is asked for.
-class RegularizedEvolution : public Strategy {
+class RegularizedEvolution final : public SteadyState {
  public:
   RegularizedEvolution(const Problem& problem, const Options& options)
-      : problem_(problem),
+      : SteadyState(problem),
         population_size_(static_cast<std::size_t>(options.integer("population"))),
         sample_size_(static_cast<std::size_t>(options.integer("sample"))),
-        mutation_rate_(options.number("mutation_rate")),
-        seen_(*problem.space) {}
-
-  std::vector<Proposal> ask(std::uint64_t first, std::size_t count,
-                            std::span<const PendingTrial> pending) override {
-    seen_.add(pending);
-    std::vector<Proposal> proposals;
-    for (std::uint64_t number = first; number < first + count; ++number) {
-      Random random = problem_.random(number);
-      std::optional<Proposal> proposal;
-      if (number > population_size_) proposal = unseen_child(random);
-      if (!proposal) {
-        std::optional<Candidate> candidate = seen_.draw(random);
-        if (!candidate) break;
-        proposal = Proposal{std::move(*candidate)};
-      }
-      proposals.push_back(std::move(*proposal));
-    }
-    return proposals;
-  }
+        mutation_rate_(options.number("mutation_rate")) {}
 
   void tell(std::span<const FinishedTrial> finished) override {
     seen_.add(finished);
     for (const FinishedTrial& trial : finished) {
       if (!trial.ok() || trial.duplicate_of) continue;
-      population_.push_back({trial.number, trial.candidate, trial.violation, trial.objectives.front()});
+      population_.emplace_back(trial);
       if (population_.size() > population_size_) population_.pop_front();  // the oldest dies
     }
   }
 
  private:
-  struct Individual {
-    std::uint64_t number = 0;
-    Candidate candidate;
-    double violation = 0;
-    double objective = 0;
-  };
-
-  static bool fitter(const Individual& a, const Individual& b) {
-    if (a.violation != b.violation) return a.violation < b.violation;
-    return a.objective < b.objective;
-  }
+  std::size_t initial() const override { return population_size_; }
 
   /// The fittest of sample_size_ individuals drawn with replacement.
   const Individual& tournament(Random& random) const {
@@ -71,7 +43,7 @@ class RegularizedEvolution : public Strategy {
   }
 
   /// Nothing if there is no parent, or if all that was tried had been proposed before.
-  std::optional<Proposal> unseen_child(Random& random) {
+  std::optional<Proposal> propose(std::uint64_t, Random& random) override {
     if (population_.empty()) return std::nullopt;
     for (int attempt = 0; attempt < SeenCandidates::max_tries; ++attempt) {
       const Individual& parent = tournament(random);
@@ -81,11 +53,9 @@ class RegularizedEvolution : public Strategy {
     return std::nullopt;
   }
 
-  Problem problem_;
   std::size_t population_size_;
   std::size_t sample_size_;
   double mutation_rate_;
-  SeenCandidates seen_;
   std::deque<Individual> population_;  // oldest first
 };
 

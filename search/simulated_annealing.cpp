@@ -5,7 +5,7 @@
 
 #include "search/builtin.hpp"
 #include "search/individual.hpp"
-#include "search/seen_candidates.hpp"
+#include "search/steady_state.hpp"
 
 namespace duet {
 namespace {
@@ -13,34 +13,14 @@ namespace {
 /// Kirkpatrick, Gelatt and Vecchi, "Optimization by simulated annealing", Science 220, 1983: Metropolis steps while the
 /// temperature falls geometrically; then again from the best so far. Temperatures are measured in the spread of the
 /// objective over the first, random trials.
-class SimulatedAnnealing final : public Strategy {
+class SimulatedAnnealing final : public SteadyState {
  public:
   SimulatedAnnealing(const Problem& problem, const Options& options)
-      : problem_(problem),
-        initial_(static_cast<std::uint64_t>(options.integer("initial"))),
+      : SteadyState(problem),
+        initial_(static_cast<std::size_t>(options.integer("initial"))),
         steps_(static_cast<std::uint64_t>(options.integer("steps"))),
         hot_(options.number("hot")),
-        cold_(options.number("cold")),
-        seen_(*problem.space) {}
-
-  std::vector<Proposal> ask(std::uint64_t first, std::size_t count,
-                            std::span<const PendingTrial> pending) override {
-    seen_.add(pending);
-    if (begin_ == 0) begin_ = std::max(initial_, first - 1) + 1;
-    std::vector<Proposal> proposals;
-    for (std::uint64_t number = first; number < first + count; ++number) {
-      Random random = problem_.random(number);
-      std::optional<Proposal> proposal;
-      if (number >= begin_ && current_) proposal = walk(number, random);
-      if (!proposal) {
-        std::optional<Candidate> candidate = seen_.draw(random);
-        if (!candidate) break;
-        proposal = Proposal{std::move(*candidate)};
-      }
-      proposals.push_back(std::move(*proposal));
-    }
-    return proposals;
-  }
+        cold_(options.number("cold")) {}
 
   void tell(std::span<const FinishedTrial> finished) override {
     seen_.add(finished);
@@ -49,7 +29,7 @@ class SimulatedAnnealing final : public Strategy {
       const Individual individual(trial);
       results_.emplace(problem_.space->fingerprint(trial.candidate), individual);
       if (!best_ || fitter(individual, *best_)) best_ = individual;
-      if (begin_ == 0 || trial.number < begin_) {
+      if (!begun(trial.number)) {
         sum_ += individual.objectives.front();
         squares_ += individual.objectives.front() * individual.objectives.front();
         ++told_;
@@ -63,7 +43,7 @@ class SimulatedAnnealing final : public Strategy {
 
  private:
   double temperature(std::uint64_t number) const {
-    const double share = static_cast<double>((number - begin_) % steps_) / static_cast<double>(steps_);
+    const double share = static_cast<double>((number - begin()) % steps_) / static_cast<double>(steps_);
     const double n = static_cast<double>(told_);
     const double spread = told_ < 2 ? 0 : std::sqrt(std::max(0.0, squares_ / n - sum_ / n * (sum_ / n)));
     return hot_ * std::pow(cold_ / hot_, share) * (spread > 0 ? spread : 1);
@@ -80,9 +60,12 @@ class SimulatedAnnealing final : public Strategy {
     if (worse <= 0 || chance < std::exp(-worse / temperature(number))) current_ = next;
   }
 
+  std::size_t initial() const override { return initial_; }
+
   /// A new design next to the present one. Steps to designs that have been told cost no trial.
-  std::optional<Proposal> walk(std::uint64_t number, Random& random) {
-    const std::uint64_t cycle = (number - begin_) / steps_;
+  std::optional<Proposal> propose(std::uint64_t number, Random& random) override {
+    if (!current_) return std::nullopt;
+    const std::uint64_t cycle = (number - begin()) / steps_;
     if (cycle > cycle_) current_ = best_;
     cycle_ = cycle;
     for (int attempt = 0; attempt < SeenCandidates::max_tries; ++attempt) {
@@ -114,11 +97,9 @@ class SimulatedAnnealing final : public Strategy {
     return from;
   }
 
-  Problem problem_;
-  std::uint64_t initial_, steps_;
+  std::size_t initial_;
+  std::uint64_t steps_;
   double hot_, cold_;
-  SeenCandidates seen_;
-  std::uint64_t begin_ = 0;  // number of the first trial of the walk
   std::uint64_t cycle_ = 0;
   std::optional<Individual> current_, best_;
   std::unordered_map<Fingerprint, Individual> results_;  // never iterated

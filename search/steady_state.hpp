@@ -25,6 +25,8 @@ class SteadyState : public Strategy {
 
   /// Whether a trial came when the random ones were over.
   bool begun(std::uint64_t number) const { return begin_ != 0 && number >= begin_; }
+  /// The number of the first proposal; requires that one was asked for.
+  std::uint64_t begin() const { return begin_; }
 
   Problem problem_;
   SeenCandidates seen_;

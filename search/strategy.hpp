@@ -63,6 +63,9 @@ struct FinishedTrial {
   double violation = 0;            ///< of the constraints on metrics, summed, ≥ 0; 0: feasible
   /// The candidate had been proposed before: the result is that of this earlier trial.
   std::optional<std::uint64_t> duplicate_of;
+  /// Of each constraint on metrics, in the problem's order: by how much it is not met (> 0), or what is left to its bound
+  /// (≤ 0); finite or infinite, never NaN. Empty unless status is ok, and where only `violation` is known.
+  std::vector<double> excess = {};
 
   bool ok() const { return status == Status::ok; }
   bool feasible() const { return ok() && violation <= 0; }

@@ -144,7 +144,8 @@ TestProblem with_metric_constraint(std::string name, std::shared_ptr<const Space
   problem.evaluate = [space, objectives, inner = problem.evaluate](const Candidate& candidate,
                                                                    std::uint64_t number) {
     Outcome outcome = inner(candidate, number);
-    outcome.violation = std::max(0.0, objective(*space, candidate, objectives) - 0.4);
+    outcome.excess = {objective(*space, candidate, objectives) - 0.4};
+    outcome.violation = std::max(0.0, outcome.excess.front());
     return outcome;
   };
   return problem;
@@ -323,7 +324,7 @@ Breaches check_replay(const StrategyPlugin& plugin) {
     stored.evaluate = [&](const Candidate& candidate, std::uint64_t number) {
       if (!replaying) return problem.evaluate(candidate, number);
       const FinishedTrial& result = original.trials().at(number - 1).finished;
-      return Outcome{result.status, result.objectives, result.violation};
+      return Outcome{result.status, result.objectives, result.violation, result.excess};
     };
     StrategyDriver resumed(plugin, stored, settings);
     const auto told = [](const StrategyDriver& driver) {
@@ -559,11 +560,13 @@ void StrategyDriver::tell(std::size_t count) {
       trial.finished.status = original.status;
       trial.finished.objectives = original.objectives;
       trial.finished.violation = original.violation;
+      trial.finished.excess = original.excess;
     } else {
       Outcome outcome = problem_.evaluate(trial.proposal.candidate, trial.number);
       trial.finished.status = outcome.status;
       trial.finished.objectives = std::move(outcome.objectives);
       trial.finished.violation = outcome.violation;
+      trial.finished.excess = std::move(outcome.excess);
     }
     trial.told = true;
     finished.push_back(trial.finished);

@@ -21,6 +21,7 @@ struct Outcome {
   Status status = Status::ok;
   std::vector<double> objectives;
   double violation = 0;
+  std::vector<double> excess = {};  ///< of each constraint on metrics; may be left out
 };
 
 /// A problem together with its evaluation.

@@ -221,6 +221,21 @@ TEST(Expression, Violation) {
   EXPECT_EQ(parse("columns - 32").violation(read), 1);
 }
 
+TEST(Expression, ExcessIsWhatIsLeftWhereItHolds) {
+  EXPECT_EQ(parse("rows * columns <= 1024").excess(read), 1);
+  EXPECT_EQ(parse("rows * columns <= 2048").excess(read), 0);
+  EXPECT_EQ(parse("rows * columns <= 4096").excess(read), -0.5);
+  EXPECT_EQ(parse("rows >= 32").excess(read), -1);
+  EXPECT_EQ(parse("rows == 64").excess(read), -1);
+  EXPECT_EQ(parse("rows <= 128 and columns <= 128").excess(read), -0.5);  // the nearer one
+  EXPECT_EQ(parse("rows <= 128 and columns <= 16").excess(read), 1);      // what is left does not make up for it
+  EXPECT_EQ(parse("rows <= 128 or columns <= 16").excess(read), -0.5);
+  EXPECT_EQ(parse("rows <= 128 and off <= 1").excess(read), -0.5);
+  EXPECT_EQ(parse("if(active(off), off > 1, rows <= 128)").excess(read), -0.5);
+  EXPECT_EQ(parse("not rows <= 1").excess(read), -1);
+  EXPECT_EQ(parse("rows <= 1/0").excess(read), -std::numeric_limits<double>::infinity());
+}
+
 TEST(Expression, ReadsAndExplain) {
   const Expression expression =
       parse("columns * rows <= 1024 or sum(network.stage*.depth) > 2 and active(off)");

@@ -195,6 +195,74 @@ TEST(BayesianStrategies, AvoidWhatIsInfeasible) {
   }
 }
 
+bool has_tables() {
+  return testing::reference_data("nas_bench_macro.csv") && testing::reference_data("nb201_accuracy.csv") &&
+         testing::reference_data("nb201_latency_help.csv");
+}
+
+/// Infeasible trials among the first `trials`, and the final score: medians.
+std::pair<double, double> bounded_run(const std::string& strategy, const testing::TableProblem& table,
+                                      std::uint64_t trials, std::uint64_t seeds) {
+  std::vector<double> infeasible, scores;
+  for (std::uint64_t k = 0; k < seeds; ++k) {
+    DriveSettings settings;
+    settings.seed = (k % 2) * 1000 + k / 2;
+    settings.trials = trials;
+    StrategyDriver driver(plugin(strategy), table.problem, settings);
+    driver.run();
+    std::vector<Point> found;
+    for (const DrivenTrial& trial : driver.trials()) {
+      if (trial.finished.feasible()) found.push_back(trial.finished.objectives);
+    }
+    infeasible.push_back(static_cast<double>(driver.trials().size() - found.size()));
+    scores.push_back(table.score(found));
+  }
+  return {median(infeasible), median(scores)};
+}
+
+// A model of being feasible or not, without the constraint's value, gave medians (seeds 0 to 19) of 45 infeasible trials
+// of 50 and a regret of 0.0108 in the first case, in the second 18 of 50 and a share of 0.9964.
+TEST(BayesianStrategies, LearnWhereABoundLies) {
+  if (!has_tables()) GTEST_SKIP() << "reference tables not found";
+  const auto [missed, regret] =
+      bounded_run("gp_ei", testing::bounded(testing::table_problem("macro/flops"), 0.05, false), 50, 11);
+  EXPECT_LE(missed, 43);
+  EXPECT_LE(regret, 0.008);
+  const auto [beyond, share] =
+      bounded_run("gp_ehvi", testing::bounded(testing::table_problem("macro/flops"), 0.3, true), 50, 11);
+  EXPECT_LE(beyond, 14);
+  EXPECT_GE(share, 0.9972);
+}
+
+/// What is proposed beside a pending candidate after 30 trials.
+Candidate beside(const std::string& name, const TestProblem& problem, std::uint64_t seed, const Candidate* pending) {
+  const StrategyPlugin strategy = plugin(name);
+  const Problem described = problem.problem(seed, 2);
+  const auto running = strategy.create(described, Options::read(std::nullopt, strategy.options, name));
+  for (std::uint64_t number = 1; number <= 30; ++number) {
+    FinishedTrial trial{number, running->ask(number, 1, {}).front().candidate, Status::ok, {}, 0, {}};
+    trial.objectives = problem.evaluate(trial.candidate, number).objectives;
+    running->tell(std::span(&trial, 1));
+  }
+  if (pending == nullptr) return running->ask(31, 1, {}).front().candidate;
+  const PendingTrial waiting{31, *pending};
+  return running->ask(32, 1, std::span(&waiting, 1)).front().candidate;
+}
+
+TEST(BayesianStrategies, TakeIntoAccountWhatIsPending) {
+  const TestProblem problem = contracts::test_problem("continuous");
+  for (const char* name : {"boshnas", "smac", "gp_ei"}) {
+    int differ = 0;
+    for (std::uint64_t seed = 0; seed < 4; ++seed) {
+      const Candidate next = beside(name, problem, seed, nullptr);
+      Random random(seed, "elsewhere");
+      const Candidate elsewhere = problem.space->sample(random);
+      differ += beside(name, problem, seed, &next) == beside(name, problem, seed, &elsewhere) ? 0 : 1;
+    }
+    EXPECT_GE(differ, 2) << name;
+  }
+}
+
 TEST(BayesianStrategies, HypervolumeIsForThreeObjectivesAtMost) {
   const auto why = why_unsuitable(plugin("gp_ehvi"), contracts::test_problem("four_objectives_mixed").problem(1, 1));
   ASSERT_TRUE(why);
@@ -249,11 +317,6 @@ std::vector<double> medians(const std::string& strategy, const std::string& tabl
   std::vector<double> result;
   for (const auto& values : scores) result.push_back(median(values));
   return result;
-}
-
-bool has_tables() {
-  return testing::reference_data("nas_bench_macro.csv") && testing::reference_data("nb201_accuracy.csv") &&
-         testing::reference_data("nb201_latency_help.csv");
 }
 
 TEST(BayesianStrategies, FindTheBestNetworksOfTheTables) {

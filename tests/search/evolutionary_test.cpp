@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/learn/normal.hpp"
+#include "search/margin.hpp"
 #include "search/reference_directions.hpp"
 #include "search/variation.hpp"
 #include "tests/contracts/strategy_contract.hpp"
@@ -119,6 +121,77 @@ INSTANTIATE_TEST_SUITE_P(
                       Home{"cma_es", "mixed_ackley", 1000, 0.1}, Home{"differential_evolution", "sphere", 1500, 0.1},
                       Home{"ant_colony", "mixed_ackley", 1000, 0.1}),
     [](const auto& instance) { return instance.param.strategy + "_" + instance.param.problem; });
+
+// --- The margin of CMA-ES
+
+double below(const Marginal& marginal, double deviation, double threshold) {
+  return learn::normal_cdf((threshold - marginal.mean) / (deviation * marginal.factor));
+}
+
+TEST(Margin, LeavesEachNeighbourItsShare) {
+  constexpr double share = 1.0 / (20 * 12);
+  for (const double deviation : {1e-9, 1e-3, 0.3, 5.0}) {
+    for (const double mean : {2.5, 2.5001, 2.7, 3.0, 3.49, 3.5}) {
+      for (const double factor : {1.0, 1e3}) {
+        const Marginal middle = keep_margin({mean, factor}, deviation, 2.5, 3.5, share);
+        EXPECT_GE(below(middle, deviation, 2.5), share / 2 * (1 - 1e-5)) << mean << " ± " << deviation * factor;
+        EXPECT_GE(1 - below(middle, deviation, 3.5), share / 2 * (1 - 1e-5)) << mean << " ± " << deviation * factor;
+        EXPECT_GE(middle.mean, 2.5);
+        EXPECT_LE(middle.mean, 3.5);
+        const Marginal lowest = keep_margin({mean, factor}, deviation, {}, 3.5, share);
+        EXPECT_GE(1 - below(lowest, deviation, 3.5), share * (1 - 1e-5));
+        const Marginal highest = keep_margin({mean, factor}, deviation, 2.5, {}, share);
+        EXPECT_GE(below(highest, deviation, 2.5), share * (1 - 1e-5));
+      }
+    }
+  }
+}
+
+TEST(Margin, ChangesNothingWhereNothingIsLacking) {
+  const Marginal wide = keep_margin({3.1, 1}, 0.4, 2.5, 3.5, 0.01);
+  EXPECT_EQ(wide.mean, 3.1);
+  EXPECT_EQ(wide.factor, 1);
+  const Marginal lowest = keep_margin({3.1, 1}, 0.4, {}, 3.5, 0.01);
+  EXPECT_EQ(lowest.mean, 3.1);
+  const Marginal narrow = keep_margin({3.0, 1}, 0.01, 2.5, 3.5, 0.01);  // both sides alike: the mean stays
+  EXPECT_NEAR(narrow.mean, 3.0, 1e-12);
+  EXPECT_NEAR(below(narrow, 0.01, 2.5), 0.005, 1e-9);
+}
+
+/// Reals whose optimum is 0.7 and integers whose optimum is 3, ten each, or bits whose optimum is 1; weights from 1 to
+/// `condition` (SphereInt, EllipsoidInt and SphereOneMax of Hamano et al. 2022).
+StandardProblem half_integer(double condition, bool bits) {
+  StandardProblem problem;
+  for (int i = 0; i < 10; ++i) problem.nodes.push_back(real("x" + std::to_string(i), -5, 5));
+  for (int i = 0; i < 10; ++i) {
+    problem.nodes.push_back(integer("n" + std::to_string(i), bits ? 0 : -10, bits ? 1 : 10));
+  }
+  problem.evaluate = [=](std::span<const double> x) {
+    double sum = 0;
+    for (std::size_t i = 0; i < 20; ++i) {
+      const double away = x[i] - (i < 10 ? 0.7 : bits ? 1 : 3);
+      sum += std::pow(condition, static_cast<double>(i) / 19) * away * away;
+    }
+    return std::vector<double>{sum};
+  };
+  return problem;
+}
+
+TEST(CmaEs, ReachesTheOptimumOfRealsAndIntegersByMargin) {
+  struct Case {
+    double condition;
+    bool bits;
+    std::uint64_t trials;
+  };
+  for (const auto& [condition, bits, trials] : {Case{1, false, 5000}, Case{1, true, 5000}, Case{1e6, false, 14'000}}) {
+    int reached = 0;
+    for (std::uint64_t seed = 0; seed < 5; ++seed) {
+      const double best = run_standard("cma_es", half_integer(condition, bits), seed, trials, "restarts: none").best;
+      reached += best < 1e-6 ? 1 : 0;
+    }
+    EXPECT_GE(reached, 4) << condition << (bits ? " bits" : " integers");
+  }
+}
 
 // --- What is particular to some
 

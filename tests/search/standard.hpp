@@ -52,6 +52,7 @@ inline StandardRun run_standard(const std::string& name, const StandardProblem& 
     trial.objectives = standard.evaluate(codes);
     for (std::size_t k = standard.objectives; k < trial.objectives.size(); ++k) {
       trial.violation += std::max(0.0, trial.objectives[k]);
+      trial.excess.push_back(trial.objectives[k]);
     }
     trial.objectives.resize(standard.objectives);
     found.push_back(standard.objectives > 1 ? standard.normalised(trial.objectives) : trial.objectives);

@@ -132,4 +132,36 @@ inline TableProblem table_problem(const std::string& name) {
   return table;
 }
 
+/// The table with a bound: its last column may not exceed its quantile `share`. The column stays an objective if
+/// `objective`, and the normalisation is that of the whole table; the score counts feasible designs only.
+inline TableProblem bounded(TableProblem table, double share, bool objective) {
+  const Space& space = *table.problem.space;
+  std::vector<Point> points;
+  for (std::uint64_t rank = 0; rank < space.cardinality().exact.value(); ++rank) {
+    points.push_back(table.problem.evaluate(space.unrank(rank), 0).objectives);
+  }
+  std::vector<double> column;
+  for (const Point& point : points) column.push_back(point.back());
+  std::sort(column.begin(), column.end());
+  const double bound = column[static_cast<std::size_t>(share * static_cast<double>(column.size() - 1))];
+  std::erase_if(points, [&](const Point& point) { return point.back() > bound; });
+  if (!objective) {
+    for (Point& point : points) point.pop_back();
+    table.problem.objectives.pop_back();
+  }
+  table.front.clear();
+  for (const std::size_t i : pareto_front(points)) table.front.push_back(points[i]);
+  if (objective) table.whole = hypervolume(table.front, Point(table.problem.objectives.size(), 1.0));
+  table.problem.constrained = true;
+  table.problem.evaluate = [bound, objective, inner = table.problem.evaluate](const Candidate& candidate,
+                                                                              std::uint64_t number) {
+    contracts::Outcome outcome = inner(candidate, number);
+    outcome.excess = {outcome.objectives.back() - bound};
+    outcome.violation = std::max(0.0, outcome.excess.front());
+    if (!objective) outcome.objectives.pop_back();
+    return outcome;
+  };
+  return table;
+}
+
 }  // namespace duet::testing
