@@ -16,9 +16,10 @@ namespace {
 using kernel::Variable;
 using mappers::Slot;
 
-constexpr std::uint64_t default_effort = 60'000;
-constexpr int steps = 40;
+constexpr std::uint64_t default_effort = 30'000;
+constexpr int steps = 24, rounding = 4;
 constexpr std::uint64_t step_effort = 8;  ///< evaluations that a step of descent takes the time of
+constexpr double promising = 1.1;         ///< times the best so far
 /// D. P. Kingma and J. Ba, "Adam: A method for stochastic optimization", ICLR 2015, algorithm 1.
 constexpr double rate = 0.15, decay_1 = 0.9, decay_2 = 0.99, tiny = 1e-8;
 /// A real factor below this is no loop: every loop with an iteration and a bit would count as one that moves tiles.
@@ -186,16 +187,28 @@ class Gradient final : public Mapper {
         }
       }
       if (!start) continue;
+      // Rounded now and then on the way: the lowest real point is not always next to the lowest whole one.
       Descent descent(plan, slots, request.objective, *start);
+      Mapping mapping = *start;
+      ObjectiveValue value = lowest;
       for (int i = 1; i <= steps && search.more(); ++i) {
         descent.step(i, i < steps / 2 ? 1 : 4);
         search.count(step_effort);
+        if (i % rounding != 0) continue;
+        Mapping rounded = slots.rounded(*start, descent.logs());
+        if (!slots.repair(rounded)) continue;
+        const ObjectiveValue now = search.evaluate(slots, rounded);
+        if (now < value) {
+          value = now;
+          mapping = rounded;
+        }
       }
-      Mapping mapping = slots.rounded(*start, descent.logs());
-      ObjectiveValue value;
-      if (slots.repair(mapping)) value = search.evaluate(slots, mapping);
       if (!(value < ObjectiveValue{})) continue;
-      if (search.more()) search.polish(slots, mapping, value, search.effort() - search.evaluations());
+      // Exchanges are many: only where the hill is promising.
+      const auto left = [&] { return search.effort() - std::min(search.effort(), search.evaluations()); };
+      const double best = search.best().first;
+      if (search.more()) value = search.polish(slots, mapping, value, left(), false);
+      if (search.more() && value.first <= best * promising) search.polish(slots, mapping, value, left(), true);
     }
     return search.finish(slots, sample);
   }

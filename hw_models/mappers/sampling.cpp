@@ -41,7 +41,10 @@ Slots::Slots(const CostModel& model)
       if (fanout({l, kind}) > 1) spatial_.push_back({l, kind});
     }
     for (const std::string& dimension : level.constraints.order) {
-      if (const auto d = einsum.find_dimension(dimension)) inner_[l].push_back(static_cast<std::uint8_t>(*d));
+      const auto d = einsum.find_dimension(dimension);
+      if (d && std::find(inner_[l].begin(), inner_[l].end(), *d) == inner_[l].end()) {
+        inner_[l].push_back(static_cast<std::uint8_t>(*d));
+      }
     }
     for (std::size_t t = 0; t < tensor_count; ++t) {
       if (l > 0 && level.policy[t] == StorageLevel::Policy::free) free_keeps_.emplace_back(l, t);
@@ -466,7 +469,7 @@ ObjectiveValue Search::evaluate(const Slots& slots, const Mapping& mapping) {
   return value;
 }
 
-ObjectiveValue Search::polish(const Slots& slots, Mapping& mapping, ObjectiveValue value, std::uint64_t limit) {
+ObjectiveValue Search::polish(const Slots& slots, Mapping& mapping, ObjectiveValue value, std::uint64_t limit, bool exchange) {
   const std::uint64_t end = result_.evaluations + limit;
   bool better = true;
   while (better && result_.evaluations < end) {
@@ -535,7 +538,7 @@ ObjectiveValue Search::polish(const Slots& slots, Mapping& mapping, ObjectiveVal
       }
     }
     flush();
-    if (!next) {
+    if (!next && exchange) {
       for (std::size_t i = 0; i < pieces.size() && result_.evaluations < end; ++i) {
         for (std::size_t j = i + 1; j < pieces.size(); ++j) {
           const Piece &a = pieces[i], &b = pieces[j];

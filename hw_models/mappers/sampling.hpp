@@ -110,9 +110,9 @@ class Search {
   void evaluate(const Slots& slots, const MappingBatch& batch, std::span<ObjectiveValue> values);
   ObjectiveValue evaluate(const Slots& slots, const Mapping& mapping);
 
-  /// Climbs from `mapping` to where moving or exchanging prime factors, other orders and other kept tensors do not help,
-  /// or `limit` evaluations are used up. Returns its value.
-  ObjectiveValue polish(const Slots& slots, Mapping& mapping, ObjectiveValue value, std::uint64_t limit);
+  /// Climbs from `mapping` to where moving (and, where `exchange`, exchanging) prime factors, other orders and other kept
+  /// tensors do not help, or `limit` evaluations are used up. Returns its value.
+  ObjectiveValue polish(const Slots& slots, Mapping& mapping, ObjectiveValue value, std::uint64_t limit, bool exchange = true);
 
   const ObjectiveValue& best() const { return result_.value; }
   const std::optional<Mapping>& best_mapping() const { return result_.mapping; }
