@@ -5,9 +5,11 @@
 //   cmake --preset bench && cmake --build --preset bench
 //   build/bench/bench/bench_mapping --benchmark_repetitions=5 --benchmark_report_aggregates_only=true
 //
-// The floor stands beside the rate: `loops` is how many loops of more than one iteration a mapping has, `steps` how many
-// (loop, tensor, buffer) triples the closed form has to look at once each, so rate × steps is how fast one such step is
-// (a step of three or four dependent floating-point operations takes at least as many cycles of latency).
+// The floor stands beside the rate: `operations` is how many floating-point additions, multiplications, divisions and
+// comparisons the closed form does for a mapping, counted by a scalar that counts them, so that rate × operations says how
+// busy the units are; `loops` is how many loops of more than one iteration a mapping has, `steps` how many (loop, tensor,
+// buffer) triples there are. `quick` is one mapping at a time, `batched` gathers mappings into vectors, `side_by_side` is
+// given vectors, as mappers give them.
 
 #include <array>
 #include <cstdint>
@@ -18,12 +20,72 @@
 #include <fmt/format.h>
 
 #include "core/random.hpp"
+#include "hw_models/cost_kernel.hpp"
 #include "hw_models/cost_model.hpp"
 #include "tests/hw_models/known_architectures.hpp"
 #include "tests/hw_models/random_search.hpp"
 
 namespace duet {
+namespace kernel {
+
+/// A number that counts what is done to it.
+struct Counted {
+  double v = 0;
+  Counted() = default;
+  explicit Counted(double value) : v(value) {}
+};
+static std::uint64_t operations_done = 0;
+static Counted done(double value) {
+  ++operations_done;
+  return Counted(value);
+}
+static Counted operator+(const Counted& a, const Counted& b) { return done(a.v + b.v); }
+static Counted operator-(const Counted& a, const Counted& b) { return done(a.v - b.v); }
+static Counted operator*(const Counted& a, const Counted& b) { return done(a.v * b.v); }
+static Counted operator+(const Counted& a, double b) { return done(a.v + b); }
+static Counted operator-(const Counted& a, double b) { return done(a.v - b); }
+static Counted operator*(const Counted& a, double b) { return done(a.v * b); }
+static Counted operator/(const Counted& a, const Counted& b) { return done(a.v / b.v); }
+static Counted operator/(const Counted& a, double b) { return done(a.v / b); }
+static Counted operator/(double a, const Counted& b) { return done(a / b.v); }
+static Counted larger(const Counted& a, const Counted& b) { return done(larger(a.v, b.v)); }
+static Counted smaller(const Counted& a, const Counted& b) { return done(smaller(a.v, b.v)); }
+static Counted choose(bool condition, const Counted& yes, const Counted& no) { return condition ? yes : no; }
+static Counted round_up(const Counted& a) { return done(round_up(a.v)); }
+static std::size_t is_loop(const Counted& a) { return is_loop(a.v); }
+static Counted sums(const Counted& I, const Counted& J, const Counted& a, const Counted& b) {
+  return done(sums(I.v, J.v, a.v, b.v));
+}
+static Counted distinct_extent(const Axis& axis, const Counted& na, const Counted& nb) {
+  return done(distinct_extent(axis, na.v, nb.v));
+}
+static Counted distinct_overlap(const Axis& axis, bool moves_a, const Counted& na, const Counted& nb, const Counted& next,
+                                const Counted& step) {
+  return done(distinct_overlap(axis, moves_a, na.v, nb.v, next.v, step.v));
+}
+template <>
+struct ScalarTraits<Counted> {
+  using Mask = bool;
+};
+
+}  // namespace kernel
 namespace {
+
+/// Of evaluating a perfect mapping.
+double operations(const CostModel& model, const Mapping& mapping) {
+  using kernel::Counted;
+  const kernel::Plan plan = kernel::plan(model.einsum(), model.architecture(), model.options());
+  kernel::Nest<Counted> nest;
+  kernel::Counts<Counted> counts;
+  kernel::Totals<Counted> totals;
+  kernel::operations_done = 0;
+  kernel::build(plan, mapping, nest);
+  kernel::measure_tiles(plan, mapping, nest, counts);
+  for (std::size_t l = 0; l < plan.levels; ++l) kernel::tile_bits(plan, counts, l, mapping.levels[l].keep);
+  kernel::count_perfect(plan, mapping, nest, counts);
+  kernel::price(plan, counts, false, totals);
+  return static_cast<double>(kernel::operations_done);
+}
 
 using testing::eyeriss_like;
 using testing::simba_like;
@@ -64,7 +126,7 @@ std::vector<Einsum> layers(const std::string& network) {
 struct Work {
   std::vector<CostModel> models;
   std::vector<std::pair<std::size_t, Mapping>> mappings;  ///< model and mapping
-  double loops = 0, steps = 0;                            ///< of a mapping, on average
+  double loops = 0, steps = 0, operations = 0;            ///< of a mapping, on average
 };
 
 /// `each` valid mappings of every layer; `group` neighbours at a time have the same loop orders.
@@ -84,6 +146,7 @@ Work work(const std::string& network, const char* architecture, std::size_t each
       if (!model.quick(mapping).valid) continue;
       work.mappings.emplace_back(work.models.size() - 1, mapping);
       ++found;
+      work.operations += operations(model, mapping);
       for (std::size_t l = 0; l < mapping.level_count; ++l) {
         std::size_t buffers = 0;  // whose tiles a loop of this level moves
         for (std::size_t t = 0; t < tensor_count; ++t) {
@@ -103,6 +166,7 @@ Work work(const std::string& network, const char* architecture, std::size_t each
   }
   work.loops /= static_cast<double>(work.mappings.size());
   work.steps /= static_cast<double>(work.mappings.size());
+  work.operations /= static_cast<double>(work.mappings.size());
   return work;
 }
 
@@ -119,6 +183,7 @@ void quick(benchmark::State& state, const std::string& network, const char* arch
   state.counters["mappings"] = static_cast<double>(all.mappings.size());
   state.counters["loops"] = all.loops;
   state.counters["steps"] = all.steps;
+  state.counters["operations"] = all.operations;
 }
 /// Batches of mappings that differ in their factors alone.
 void batched(benchmark::State& state, const std::string& network, const char* architecture) {
@@ -143,6 +208,7 @@ void batched(benchmark::State& state, const std::string& network, const char* ar
   state.counters["mappings"] = static_cast<double>(all.mappings.size());
   state.counters["loops"] = all.loops;
   state.counters["steps"] = all.steps;
+  state.counters["operations"] = all.operations;
 }
 
 /// The same, filled into batches beforehand, as mappers do that vary factors.
@@ -174,6 +240,7 @@ void side_by_side(benchmark::State& state, const std::string& network, const cha
   state.counters["mappings"] = static_cast<double>(all.mappings.size());
   state.counters["loops"] = all.loops;
   state.counters["steps"] = all.steps;
+  state.counters["operations"] = all.operations;
 }
 
 BENCHMARK_CAPTURE(quick, resnet18_eyeriss_like, "resnet18", eyeriss_like)->Unit(benchmark::kMillisecond);
