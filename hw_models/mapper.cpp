@@ -4,6 +4,9 @@
 #include <stdexcept>
 #include <string>
 
+#include "hw_models/mappers/genetic.hpp"
+#include "hw_models/mappers/gradient.hpp"
+
 namespace duet {
 namespace {
 
@@ -17,7 +20,10 @@ struct Entry {
 
 /// One line per mapper; its factory is declared in its own header.
 const std::vector<Entry>& entries() {
-  static const std::vector<Entry> all{};
+  static const std::vector<Entry> all{
+      {"genetic", make_genetic_mapper},
+      {"gradient", make_gradient_mapper},
+  };
   return all;
 }
 
