@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/units.hpp"
+#include "spaces/energy_table.hpp"
 
 namespace duet {
 namespace {
@@ -74,32 +75,6 @@ void collect(const Config& node, std::int64_t instances, std::vector<Component>&
       collect(item, instances * (item.has("name") ? split_name(item.at("name")).second : 1), found);
     }
   }
-}
-
-/// The entries of an ERT or ART by the last part of their names.
-std::map<std::string, Config> table(const Config& config, std::string_view which) {
-  std::map<std::string, Config> entries;
-  const auto found = config.find(which);
-  if (!found) return entries;
-  const auto tables = found->find("tables");
-  if (!tables) return entries;
-  for (const Config& entry : tables->items()) {
-    std::string name = split_name(entry.at("name")).first;
-    if (const std::size_t dot = name.rfind('.'); dot != std::string::npos) name.erase(0, dot + 1);
-    entries.emplace(std::move(name), entry);
-  }
-  return entries;
-}
-
-std::optional<double> action_energy_j(const Config& entry, std::initializer_list<std::string_view> names) {
-  const auto actions = entry.find("actions");
-  if (!actions) return std::nullopt;
-  for (const std::string_view name : names) {
-    for (const Config& action : actions->items()) {
-      if (action.at("name").text() == name) return action.at("energy").number(0) * 1e-12;
-    }
-  }
-  return std::nullopt;
 }
 
 std::int64_t whole_attribute(const std::optional<Config>& attributes, std::initializer_list<std::string_view> names,
@@ -223,35 +198,12 @@ Architecture read_timeloop_architecture(const Config& config, const std::optiona
       }
     }
   }
-  std::map<std::string, Config> energies, areas;
-  if (tables) {
-    energies = table(*tables, "ERT");
-    areas = table(*tables, "ART");
-  }
-  energies.merge(table(config, "ERT"));
-  areas.merge(table(config, "ART"));
-  const auto area_mm2 = [&](const std::string& name) {
-    const auto found = areas.find(name);
-    return found == areas.end() ? 0 : found->second.at("area").number(0) * 1e-6;
-  };
-  for (const Component& component : components) {
-    StorageLevel level = read_level(component);
-    if (const auto found = energies.find(level.name); found != energies.end()) {
-      level.energy.read_j = action_energy_j(found->second, {"read"}).value_or(0);
-      level.energy.write_j = action_energy_j(found->second, {"write"}).value_or(0);
-      level.energy.update_j = action_energy_j(found->second, {"update", "write"}).value_or(0);
-      level.energy.leak_j = action_energy_j(found->second, {"leak"}).value_or(0);
-    }
-    level.area_mm2 = area_mm2(level.name);
-    architecture.levels.push_back(std::move(level));
-  }
+  for (const Component& component : components) architecture.levels.push_back(read_level(component));
   architecture.compute.name = unit.name;
   read_mesh(unit, architecture.compute.mesh_x, architecture.compute.mesh_y);
-  if (const auto found = energies.find(unit.name); found != energies.end()) {
-    architecture.compute.energy_j =
-        action_energy_j(found->second, {"compute", "mac_random", "mac", "multiply", "random_compute"}).value_or(0);
-  }
-  architecture.compute.area_mm2 = area_mm2(unit.name);
+  EnergyTable table = tables ? EnergyTable::read(*tables) : EnergyTable();
+  table.merge(EnergyTable::read(config));
+  table.apply(architecture);
   if (const auto why = why_invalid(architecture)) root.fail(*why);
   return architecture;
 }

@@ -104,8 +104,16 @@ struct Architecture {
 /// that has several instances or bypasses a tensor, grids that do not divide, sizes below 1.
 std::optional<std::string> why_invalid(const Architecture& architecture);
 
-/// Reads an architecture (docs/hardware/loop_nest.md has the keys). \throws ConfigError with position.
-Architecture read_architecture(const Config& config);
+/// Numbers by name that an architecture's text may calculate with.
+struct ArchitectureValues {
+  std::vector<std::string> names;
+  std::vector<double> values;  ///< as long as names; in base units
+};
+
+/// Reads an architecture (docs/hardware/loop_nest.md has the keys), or the instance of a template
+/// (docs/hardware/templates.md). Where there are `values`, any number may be an expression over them (core/expression.hpp)
+/// in its base unit. \throws ConfigError with position.
+Architecture read_architecture(const Config& config, const ArchitectureValues& values = {});
 Architecture load_architecture(const std::filesystem::path& file);
 
 }  // namespace duet

@@ -1,0 +1,89 @@
+#include "spaces/energy_table.hpp"
+
+namespace duet {
+namespace {
+
+std::string component_name(const Config& entry) {
+  std::string name = entry.at("name").text();
+  if (name.ends_with(']') && name.rfind('[') != std::string::npos) name.erase(name.rfind('['));
+  if (const std::size_t dot = name.rfind('.'); dot != std::string::npos) name.erase(0, dot + 1);
+  if (name.empty()) entry.at("name").fail_wrong("the name of a component");
+  return name;
+}
+
+/// The entries of a table; empty where there is none.
+std::vector<Config> entries(const Config& config, std::string_view which) {
+  const auto found = config.find(which);
+  if (!found) return {};
+  const auto tables = found->find("tables");
+  return tables ? tables->items() : std::vector<Config>();
+}
+
+}  // namespace
+
+EnergyTable EnergyTable::read(const Config& config) {
+  EnergyTable table;
+  for (const Config& entry : entries(config, "ERT")) {
+    std::map<std::string, double> actions;
+    if (const auto list = entry.find("actions")) {
+      for (const Config& action : list->items()) {
+        // An action may be listed once per set of arguments; the first is the plain one.
+        actions.emplace(action.at("name").text(), action.at("energy").number(0) * 1e-12);
+      }
+    }
+    table.energies_.emplace(component_name(entry), std::move(actions));
+  }
+  for (const Config& entry : entries(config, "ART")) {
+    table.areas_.emplace(component_name(entry), entry.at("area").number(0) * 1e-6);
+  }
+  return table;
+}
+
+void EnergyTable::merge(const EnergyTable& other) {
+  for (const auto& entry : other.energies_) energies_.insert(entry);
+  for (const auto& entry : other.areas_) areas_.insert(entry);
+}
+
+std::optional<double> EnergyTable::energy_j(std::string_view component,
+                                            std::initializer_list<std::string_view> actions) const {
+  const auto entry = energies_.find(component);
+  if (entry == energies_.end()) return std::nullopt;
+  for (const std::string_view action : actions) {
+    if (const auto found = entry->second.find(std::string(action)); found != entry->second.end()) return found->second;
+  }
+  return std::nullopt;
+}
+
+std::optional<double> EnergyTable::area_mm2(std::string_view component) const {
+  const auto entry = areas_.find(component);
+  return entry == areas_.end() ? std::nullopt : std::optional(entry->second);
+}
+
+bool EnergyTable::apply(Architecture& architecture) const {
+  bool any = false;
+  for (StorageLevel& level : architecture.levels) {
+    if (energies_.contains(level.name)) {
+      any = true;
+      level.energy.read_j = energy_j(level.name, {"read"}).value_or(0);
+      level.energy.write_j = energy_j(level.name, {"write"}).value_or(0);
+      level.energy.update_j = energy_j(level.name, {"update", "write"}).value_or(0);
+      level.energy.leak_j = energy_j(level.name, {"leak"}).value_or(0);
+    }
+    if (const auto area = area_mm2(level.name)) {
+      any = true;
+      level.area_mm2 = *area;
+    }
+  }
+  ComputeUnits& compute = architecture.compute;
+  if (const auto energy = energy_j(compute.name, {"compute", "mac_random", "mac", "multiply", "random_compute"})) {
+    any = true;
+    compute.energy_j = *energy;
+  }
+  if (const auto area = area_mm2(compute.name)) {
+    any = true;
+    compute.area_mm2 = *area;
+  }
+  return any;
+}
+
+}  // namespace duet
