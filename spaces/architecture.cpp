@@ -164,6 +164,7 @@ std::int64_t Architecture::fanout_y(std::size_t level) const {
 
 double Architecture::total_area_mm2() const {
   double total = static_cast<double>(compute.instances()) * compute.area_mm2;
+  if (vector_unit) total += vector_unit->area_mm2;
   for (const StorageLevel& level : levels) total += static_cast<double>(level.instances()) * level.area_mm2;
   return total;
 }
@@ -175,6 +176,7 @@ std::optional<std::string> why_invalid(const Architecture& architecture) {
     return fmt::format("the architecture has {} levels, and {} is the most", levels.size(), max_levels);
   }
   if (!(architecture.clock_hz > 0)) return "the clock must run";
+  if (architecture.vector_unit && architecture.vector_unit->lanes < 1) return "the vector unit has no lane";
   std::set<std::string_view> names;
   for (std::size_t l = 0; l < levels.size(); ++l) {
     const StorageLevel& level = levels[l];
@@ -203,7 +205,7 @@ std::optional<std::string> why_invalid(const Architecture& architecture) {
 }
 
 Architecture read_architecture(const Config& config) {
-  config.allow_only({"name", "clock", "levels", "compute"});
+  config.allow_only({"name", "clock", "levels", "compute", "vector_unit"});
   Architecture architecture;
   if (const auto name = config.find("name")) architecture.name = name->text();
   if (const auto clock = config.find("clock")) architecture.clock_hz = clock->quantity("Hz", 1);
@@ -216,6 +218,13 @@ Architecture read_architecture(const Config& config) {
   }
   if (const auto energy = compute.find("energy")) architecture.compute.energy_j = energy->quantity("J", 0);
   if (const auto area = compute.find("area")) architecture.compute.area_mm2 = area->quantity("mm2", 0);
+  if (const auto unit = config.find("vector_unit")) {
+    unit->allow_only({"lanes", "energy", "area"});
+    VectorUnit& vector = architecture.vector_unit.emplace();
+    vector.lanes = unit->at("lanes").integer(1, std::int64_t{1} << 40);
+    if (const auto energy = unit->find("energy")) vector.energy_j = energy->quantity("J", 0);
+    if (const auto area = unit->find("area")) vector.area_mm2 = area->quantity("mm2", 0);
+  }
   if (const auto why = why_invalid(architecture)) config.at("levels").fail(*why);
   return architecture;
 }
