@@ -75,10 +75,7 @@ class Analytical final : public Estimator {
     Hasher hasher;
     for (const Network& network : design.networks()) hasher.add(network.fingerprint());
     for (const Accelerator& accelerator : design.accelerators()) {
-      const SystolicArray& array = std::get<SystolicArray>(accelerator);
-      hasher.add(array.rows).add(array.columns).add(std::string_view(to_string(array.dataflow)));
-      hasher.add(array.input_sram_bytes).add(array.weight_sram_bytes).add(array.output_sram_bytes);
-      hasher.add(array.word_bits).add(array.clock_hz).add(array.dram_bandwidth_bytes_per_s);
+      hasher.add(fingerprint(accelerator));
     }
     return hasher.finish();
   }
@@ -96,7 +93,9 @@ class Analytical final : public Estimator {
       return Evaluation::failure(
           fmt::format("the design has {} accelerators instead of one", design.accelerators().size()));
     }
-    const SystolicArray& array = std::get<SystolicArray>(design.accelerators().front());
+    const auto* machine = std::get_if<SystolicArray>(&design.accelerators().front());
+    if (machine == nullptr) return Evaluation::failure("the accelerator is not a systolic array");
+    const SystolicArray& array = *machine;
     if (const auto problem = why_invalid(array)) return Evaluation::failure(*problem);
     return {Status::ok, "", costs(design.networks(), array), false, 0};
   }

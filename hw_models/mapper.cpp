@@ -4,6 +4,9 @@
 #include <stdexcept>
 #include <string>
 
+#include "hw_models/mappers/certified.hpp"
+#include "hw_models/mappers/exhaustive.hpp"
+
 namespace duet {
 namespace {
 
@@ -17,7 +20,10 @@ struct Entry {
 
 /// One line per mapper; its factory is declared in its own header.
 const std::vector<Entry>& entries() {
-  static const std::vector<Entry> all{};
+  static const std::vector<Entry> all{
+      {"certified", make_certified_mapper},
+      {"exhaustive", make_exhaustive_mapper},
+  };
   return all;
 }
 

@@ -49,6 +49,23 @@ void read_order(const Config& config, const Einsum& einsum, std::array<std::uint
 
 }  // namespace
 
+namespace {
+
+/// A level's name as a key: quoted where it is not a plain word.
+std::string as_key(const std::string& name) {
+  const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
+  const auto inside = [&](char c) { return plain(c) || (c >= '0' && c <= '9') || c == '-' || c == '.'; };
+  if (!name.empty() && plain(name[0]) && std::all_of(name.begin(), name.end(), inside)) return name;
+  std::string key = "'";
+  for (const char c : name) {
+    key += c;
+    if (c == '\'') key += c;
+  }
+  return key + "'";
+}
+
+}  // namespace
+
 Mapping trivial_mapping(const Einsum& einsum, const Architecture& architecture) {
   Mapping mapping;
   mapping.level_count = architecture.levels.size();
@@ -132,7 +149,7 @@ std::string mapping_yaml(const Mapping& mapping, const Einsum& einsum, const Arc
     for (const Tensor tensor : all_tensors) {
       if (level.keep[static_cast<std::size_t>(tensor)]) kept.push_back(to_string(tensor));
     }
-    text += fmt::format("{}:\n  keep: [{}]\n", architecture.levels[l].name, fmt::join(kept, ", "));
+    text += fmt::format("{}:\n  keep: [{}]\n", as_key(architecture.levels[l].name), fmt::join(kept, ", "));
     const auto factors = [&](const char* key, const Factors& values) {
       std::vector<std::string> parts;
       for (std::size_t d = 0; d < einsum.dimensions.size(); ++d) {

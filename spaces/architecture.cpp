@@ -49,6 +49,7 @@ std::int64_t Architecture::fanout_y(std::size_t level) const {
 
 double Architecture::total_area_mm2() const {
   double total = static_cast<double>(compute.instances()) * compute.area_mm2;
+  if (vector_unit) total += vector_unit->area_mm2;
   for (const StorageLevel& level : levels) total += static_cast<double>(level.instances()) * level.area_mm2;
   return total;
 }
@@ -60,6 +61,7 @@ std::optional<std::string> why_invalid(const Architecture& architecture) {
     return fmt::format("the architecture has {} levels, and {} is the most", levels.size(), max_levels);
   }
   if (!(architecture.clock_hz > 0)) return "the clock must run";
+  if (architecture.vector_unit && architecture.vector_unit->lanes < 1) return "the vector unit has no lane";
   std::set<std::string_view> names;
   for (std::size_t l = 0; l < levels.size(); ++l) {
     const StorageLevel& level = levels[l];

@@ -83,18 +83,27 @@ struct ComputeUnits {
   bool operator==(const ComputeUnits&) const = default;
 };
 
+/// Lanes without reuse for what is no einsum (pooling, normalisation, softmax…): data stream from and to the outermost level.
+struct VectorUnit {
+  std::int64_t lanes = 1;  ///< operations per cycle
+  double energy_j = 0;     ///< of one operation
+  double area_mm2 = 0;     ///< of all lanes
+  bool operator==(const VectorUnit&) const = default;
+};
+
 struct Architecture {
   std::string name;
   double clock_hz = 1e9;
   std::vector<StorageLevel> levels;  ///< outermost first; the first has one instance and keeps every tensor
   ComputeUnits compute;
+  std::optional<VectorUnit> vector_unit;  ///< nothing: vector operators are not modelled
 
   std::size_t innermost() const { return levels.size() - 1; }
   std::optional<std::size_t> find_level(std::string_view level) const;
   /// Children of one instance along x and y: instances of the next level (or of the compute units) ÷ own.
   std::int64_t fanout_x(std::size_t level) const;
   std::int64_t fanout_y(std::size_t level) const;
-  /// All instances of all levels and the compute units.
+  /// All instances of all levels, the compute units and the vector unit.
   double total_area_mm2() const;
 
   bool operator==(const Architecture&) const = default;

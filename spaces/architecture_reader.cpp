@@ -233,6 +233,14 @@ class Technology {
     if (!config.has("area")) architecture.compute.area_mm2 = mac_area_mm2(operand, bits[2], *node_m_);
   }
 
+  /// Lanes multiply and add words as they come from the outermost level.
+  void complete(const Config& config, const StorageLevel& outermost, VectorUnit& vector) const {
+    if (!node_m_) return;
+    const std::int64_t bits = outermost.word_bits[static_cast<std::size_t>(Tensor::input)];
+    if (!config.has("energy")) vector.energy_j = mac_energy_j(bits, bits, *node_m_);
+    if (!config.has("area")) vector.area_mm2 = static_cast<double>(vector.lanes) * mac_area_mm2(bits, bits, *node_m_);
+  }
+
  private:
   double node(const Config& config) const {
     return reader_.quantity(config, "m", smallest_node_m, largest_node_m);
@@ -278,7 +286,7 @@ Architecture read_instance(const Config& config) {
 
 Architecture read_architecture(const Config& config, const ArchitectureValues& values) {
   if (config.has("template")) return read_instance(config);
-  config.allow_only({"name", "clock", "technology", "energy_table", "levels", "compute"});
+  config.allow_only({"name", "clock", "technology", "energy_table", "levels", "compute", "vector_unit"});
   const Reader reader(values);
   const Technology technology(reader, config);
   Architecture architecture;
@@ -297,6 +305,14 @@ Architecture read_architecture(const Config& config, const ArchitectureValues& v
   if (const auto energy = compute.find("energy")) architecture.compute.energy_j = reader.quantity(*energy, "J", 0);
   if (const auto area = compute.find("area")) architecture.compute.area_mm2 = reader.quantity(*area, "mm2", 0);
   technology.complete(compute, architecture);
+  if (const auto unit = config.find("vector_unit")) {
+    unit->allow_only({"lanes", "energy", "area"});
+    VectorUnit& vector = architecture.vector_unit.emplace();
+    vector.lanes = reader.integer(unit->at("lanes"), 1, std::int64_t{1} << 40);
+    if (const auto energy = unit->find("energy")) vector.energy_j = reader.quantity(*energy, "J", 0);
+    if (const auto area = unit->find("area")) vector.area_mm2 = reader.quantity(*area, "mm2", 0);
+    technology.complete(*unit, architecture.levels.front(), vector);
+  }
   apply_energy_table(config, architecture);
   if (const auto why = why_invalid(architecture)) config.at("levels").fail(*why);
   return architecture;
