@@ -9,6 +9,7 @@
 #include "core/errors.hpp"
 #include "core/expression.hpp"
 #include "core/units.hpp"
+#include "spaces/builtin.hpp"
 #include "spaces/template_texts.hpp"
 
 namespace duet {
@@ -141,6 +142,104 @@ std::string_view template_text(std::string_view name) {
     if (known.name == name) return known.text;
   }
   throw ConfigError(fmt::format("there is no template '{}'{}", name, hint(name, template_names())));
+}
+
+namespace {
+
+/// What a search chooses from, in a template's parameters.
+class TemplateSpace final : public DesignPart {
+ public:
+  explicit TemplateSpace(const Options& options) : template_(load(options)) {
+    const auto given = options.config("parameters");
+    if (given) {
+      for (const std::string& key : given->keys()) {
+        if (template_.find(key) == nullptr) given->fail_unknown_key(key, template_.parameter_names(), "template " + template_.name());
+      }
+    }
+    for (const TemplateParameter& parameter : template_.parameters()) {
+      const auto found = given ? given->find(parameter.name) : std::nullopt;
+      nodes_.push_back(found ? node(parameter, *found) : ordinal(parameter.name, parameter.search, parameter.unit, parameter.sentence));
+    }
+  }
+
+  std::vector<SpaceNode> nodes() const override { return nodes_; }
+
+  std::vector<PartQuantity> quantities() const override {
+    return {{"pe_count", "1", "Multiply-accumulate units.",
+             [this](const Assignment& a) { return static_cast<double>(instance(a).compute.instances()); }},
+            {"storage_bytes", "B", "All memories on the chip.",
+             [this](const Assignment& a) {
+               double bits = 0;
+               for (const StorageLevel& level : instance(a).levels) {
+                 bits += static_cast<double>(level.capacity_bits.value_or(0) * level.instances());
+               }
+               return bits / 8;
+             }},
+            {"chip_area", "mm2", "Memories and multiply-accumulate units.",
+             [this](const Assignment& a) { return instance(a).total_area_mm2(); }}};
+  }
+
+  std::optional<Accelerator> accelerator(const Assignment& a) const override { return instance(a); }
+
+ private:
+  static ArchitectureTemplate load(const Options& options) {
+    const auto name = options.config("template");
+    if (!name) options.fail("template", fmt::format("the space needs a template: one of {}, or a YAML file",
+                                                    fmt::join(template_names(), ", ")));
+    return ArchitectureTemplate::load(*name);
+  }
+
+  /// A value, a list of values, or {range: [low, high], log: true}.
+  static SpaceNode node(const TemplateParameter& parameter, const Config& config) {
+    if (!config.is_map()) {
+      std::vector<double> values;
+      for (const Config& item : config.items(true)) values.push_back(ArchitectureTemplate::read_value(parameter, item));
+      if (values.empty()) config.fail(fmt::format("'{}' needs a value", parameter.name));
+      std::sort(values.begin(), values.end());
+      const auto twice = std::adjacent_find(values.begin(), values.end());
+      if (twice != values.end()) config.fail(fmt::format("'{}' lists {} twice", parameter.name, human(*twice, parameter.unit)));
+      return ordinal(parameter.name, std::move(values), parameter.unit, parameter.sentence);
+    }
+    config.allow_only({"range", "log"});
+    const Config range = config.at("range");
+    if (!range.is_sequence() || range.size() != 2) range.fail("expected [minimum, maximum]");
+    const double low = ArchitectureTemplate::read_value(parameter, range.at(std::size_t{0}));
+    const double high = ArchitectureTemplate::read_value(parameter, range.at(std::size_t{1}));
+    if (low > high) range.fail("the minimum is above the maximum");
+    const bool logarithmic = config.has("log") && config.at("log").boolean();
+    if (!parameter.whole()) return real(parameter.name, low, high, parameter.unit, parameter.sentence, logarithmic);
+    return integer(parameter.name, static_cast<std::int64_t>(low), static_cast<std::int64_t>(high), parameter.unit,
+                   parameter.sentence, logarithmic);
+  }
+
+  Architecture instance(const Assignment& a) const {
+    ParameterValues values;
+    for (const TemplateParameter& parameter : template_.parameters()) values[parameter.name] = a.number(parameter.name);
+    return template_.instantiate(values);
+  }
+
+  ArchitectureTemplate template_;
+  std::vector<SpaceNode> nodes_;
+};
+
+}  // namespace
+
+SpacePlugin architecture_template_space() {
+  return {
+      .name = "architecture_template",
+      .summary = "Instances of an architecture template: storage levels, arrays and bandwidths after published accelerators.",
+      .source = "",
+      .options = {{.name = "template",
+                   .kind = Option::Kind::config,
+                   .fallback = std::nullopt,
+                   .sentence = "Name of a template that comes with duet, or a YAML file beside the experiment."},
+                  {.name = "parameters",
+                   .kind = Option::Kind::config,
+                   .fallback = "",
+                   .sentence = "What to choose from, by parameter: a value, a list, or {range: [low, high], log: true}; "
+                               "the others are searched over the template's own lists."}},
+      .create = [](const Options& options) { return std::make_unique<TemplateSpace>(options); },
+  };
 }
 
 }  // namespace duet

@@ -3,6 +3,7 @@
 namespace duet {
 
 void add_builtin_spaces(Catalog<SpacePlugin>& catalog) {
+  catalog.add(architecture_template_space());
   catalog.add(cnn_space());
   catalog.add(nas_bench_201_space());
   catalog.add(nas_bench_macro_space());

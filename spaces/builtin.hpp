@@ -5,6 +5,7 @@
 
 namespace duet {
 
+SpacePlugin architecture_template_space();
 SpacePlugin cnn_space();
 SpacePlugin nas_bench_201_space();
 SpacePlugin nas_bench_macro_space();

@@ -7,6 +7,7 @@
 #include "core/errors.hpp"
 #include "core/random.hpp"
 #include "spaces/architecture_template.hpp"
+#include "tests/spaces/read_space.hpp"
 #include "tests/testing.hpp"
 
 namespace duet {
@@ -86,6 +87,33 @@ TEST(ArchitectureTemplates, EyerissByHand) {
   EXPECT_EQ(a.fanout_x(1), 16);
 }
 
+TEST(ArchitectureTemplates, PagesShowEveryParameter) {
+  const std::string page = testing::read_file(testing::source_root() / "docs" / "hardware" / "templates.md");
+  for (const std::string& name : template_names()) {
+    const std::size_t begin = page.find("\n## " + name + "\n");
+    ASSERT_NE(begin, std::string::npos) << name;
+    const std::string section = page.substr(begin, page.find("\n## ", begin + 1) - begin);
+    EXPECT_THAT(section, HasSubstr("### What " + name + " ignores"));
+    EXPECT_THAT(section, HasSubstr("**Source:**"));
+    const Config parameters = Config::parse(std::string(template_text(name)), name).at("parameters");
+    std::size_t rows = 0;
+    for (const std::string& key : parameters.keys()) {
+      const Config parameter = parameters.at(key), range = parameter.at("range");
+      std::string search;
+      for (const Config& item : (parameter.has("search") ? parameter.at("search") : parameter.at("default")).items(true)) {
+        search += (search.empty() ? "" : ", ") + item.text();
+      }
+      EXPECT_THAT(section, HasSubstr(fmt::format("| `{}` | {} | {} … {} | {} | {} |\n", key, parameter.at("default").text(),
+                                                 range.at(std::size_t{0}).text(), range.at(std::size_t{1}).text(), search,
+                                                 parameter.at("sentence").text())));
+      ++rows;
+    }
+    std::size_t shown = 0;
+    for (std::size_t at = 0; (at = section.find("\n| `", at)) != std::string::npos; ++at) ++shown;
+    EXPECT_EQ(shown, rows) << name << ": a row of no parameter";
+  }
+}
+
 TEST(ArchitectureTemplates, MistakesAreSaid) {
   const auto reading = [](const std::string& text) { return message([&] { read(text); }); };
   EXPECT_THAT(reading("template: eyerriss"), StartsWith("chip.yaml:1:11: there is no template 'eyerriss'; did you mean 'eyeriss'?"));
@@ -96,6 +124,45 @@ TEST(ArchitectureTemplates, MistakesAreSaid) {
   EXPECT_THAT(reading("template: eyeriss\nparameters: {pe_x: 2.5}"), HasSubstr("whole number"));
   EXPECT_THAT(reading("template: eyeriss\nparameters: {buffer: 64}"), HasSubstr("needs a unit, for example '512KiB'"));
   EXPECT_THAT(reading("template: eyeriss\nlevels: []"), HasSubstr("unknown key 'levels'"));
+}
+
+TEST(TemplateSpace, SearchesTheTemplatesLists) {
+  const DesignSpace space = testing::read_space("accelerator: {type: architecture_template, template: eyeriss}");
+  EXPECT_EQ(space.space().cardinality().exact, 6U * 5 * 5 * 2 * 4 * 4 * 3 * 3);
+  const Design design = space.design(space.space().unrank(0));
+  const ArchitectureTemplate eyeriss = ArchitectureTemplate::load("eyeriss");
+  ParameterValues first;
+  for (const TemplateParameter& parameter : eyeriss.parameters()) first[parameter.name] = parameter.search.front();
+  const Architecture expected = eyeriss.instantiate(first);
+  EXPECT_EQ(std::get<Architecture>(design.accelerators().at(0)), expected);
+  EXPECT_EQ(testing::quantity(space, design.candidate(), "accelerator.pe_count"), 64);
+  EXPECT_EQ(testing::quantity(space, design.candidate(), "accelerator.storage_bytes"), 32 * 1024 + 64 * (24 + 128 + 16));
+  EXPECT_EQ(testing::quantity(space, design.candidate(), "accelerator.chip_area"), expected.total_area_mm2());
+}
+
+TEST(TemplateSpace, TakesValuesListsAndRanges) {
+  const DesignSpace space = testing::read_space(
+      "accelerator: {type: architecture_template, template: gemmini, parameters: {dim: 16, scratchpad: [256KiB, 64KiB], "
+      "accumulator: {range: [16KiB, 64KiB], log: true}, clock: {range: [0.5GHz, 1GHz]}, dram_bandwidth: 8GB/s}}");
+  EXPECT_FALSE(space.space().cardinality().finite);
+  Random random(1, "space");
+  for (int i = 0; i < 20; ++i) {
+    const Design design = space.design(space.space().sample(random));
+    const Architecture a = std::get<Architecture>(design.accelerators().at(0));
+    EXPECT_EQ(why_invalid(a), std::nullopt);
+    EXPECT_EQ(a.compute.mesh_x, 16);
+    EXPECT_GE(a.clock_hz, 5e8);
+    EXPECT_LE(a.clock_hz, 1e9);
+  }
+  const auto refused = [](const std::string& options) {
+    return testing::refusal("accelerator: {type: architecture_template, " + options + "}");
+  };
+  EXPECT_THAT(refused("parameters: {dim: 4}"), HasSubstr("template"));
+  EXPECT_THAT(refused("template: gemini"), HasSubstr("did you mean 'gemmini'"));
+  EXPECT_THAT(refused("template: gemmini, parameters: {dims: 4}"), HasSubstr("did you mean 'dim'"));
+  EXPECT_THAT(refused("template: gemmini, parameters: {dim: [4, 512]}"), HasSubstr("space.yaml:1:"));
+  EXPECT_THAT(refused("template: gemmini, parameters: {dim: [4, 4]}"), HasSubstr("twice"));
+  EXPECT_THAT(refused("template: gemmini, parameters: {dim: {range: [8, 4]}}"), HasSubstr("above"));
 }
 
 constexpr const char* mine = R"(name: mine

@@ -33,7 +33,8 @@ std::string timeloop_section(const std::filesystem::path& data) {
     std::vector<double> cycles, energy, accesses;
   };
   std::vector<Way> ways{{"`as_timeloop`", timeloop_options(), {}, {}, {}}, {"the loop nest", {}, {}, {}, {}}};
-  for (const Json& item : read_json(folder / "reference.json").at("cases")) {
+  const Json reference = read_json(folder / "reference.json");
+  for (const Json& item : reference.at("cases")) {
     const auto file = [&](const char* key) { return Config::load(folder / item.at(key).get<std::string>()); };
     const Einsum einsum = read_timeloop_problem(file("problem"));
     const Architecture architecture = read_timeloop_architecture(file("architecture"));
@@ -60,9 +61,9 @@ std::string timeloop_section(const std::filesystem::path& data) {
           for (const auto& [key, words] : {std::pair{"Scalar reads (per-instance)", traffic.reads},
                                            std::pair{"Scalar fills (per-instance)", traffic.fills},
                                            std::pair{"Scalar updates (per-instance)", traffic.updates}}) {
-            const double reference = stats.at(key).get<double>();
-            if (reference == 0) continue;
-            if (w == 0) accesses.push_back(reference);
+            const double theirs = stats.at(key).get<double>();
+            if (theirs == 0) continue;
+            if (w == 0) accesses.push_back(theirs);
             ways[w].accesses.push_back(std::round(words / instances));
           }
         }
@@ -91,7 +92,8 @@ Under `as_timeloop` all counts are Timeloop's own; energies differ because Timel
 std::string scalesim_section(const std::filesystem::path& data) {
   std::vector<double> cycles, reference_cycles, accesses, reference_accesses;
   std::size_t reports = 0;
-  for (const Json& run : read_json(data / "scalesim_runs.json").at("runs")) {
+  const Json all = read_json(data / "scalesim_runs.json");
+  for (const Json& run : all.at("runs")) {
     const auto d = run.at("dims").get<std::vector<std::int64_t>>();
     SystolicWorkload workload;
     if (d.size() == 3) {

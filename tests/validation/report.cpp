@@ -37,6 +37,7 @@ Agreement agreement(std::span<const double> model, std::span<const double> refer
 std::string percent(double share) {
   const double value = 100 * share;
   if (value == 0) return "0%";
+  if (std::abs(value) < 1e-4) return "< 0.0001%";
   return fmt::format("{:.{}f}%", value, std::clamp(2 - static_cast<int>(std::floor(std::log10(std::abs(value)))), 0, 5));
 }
 
