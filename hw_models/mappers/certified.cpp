@@ -432,8 +432,7 @@ class Solver {
       label.from = nothing;
       label.what = start_kind;
       label.self = nothing;
-      if (ports_) label.loads = keep_loads(loads.data());
-      add(0, label, plan_.levels);
+      add(0, label, plan_.levels, loads.data());
     });
   }
 
@@ -517,6 +516,38 @@ class Solver {
     return best;
   }
 
+  /// What must still come through the ports of the levels that a state names: every word of a tile once.
+  std::array<double, 2 * max_levels> loads_ahead(std::uint64_t key) const {
+    std::array<double, 2 * max_levels> loads{};
+    for (std::size_t t = 0; t < tensor_count; ++t) {
+      const std::uint16_t state = State::of(key, t);
+      const unsigned mask = State::is_open(state) ? state & (State::open_flag - 1U) : 1U << state;
+      std::size_t inner = plan_.levels;
+      for (std::size_t c = plan_.levels; c-- > 0;) {
+        if ((mask >> c & 1) == 0) continue;
+        if (inner < plan_.levels) model_.load(t, inner, c, model_.least(t, inner), loads.data());
+        inner = c;
+      }
+      if (inner > 0 && t != output) loads[2 * inner + 1] += model_.least(t, inner);
+    }
+    return loads;
+  }
+
+  /// Whether a label is no worse than another of the same state in anything that can still make a difference: its cycles so
+  /// far and the loads of levels whose ports are not done with.
+  bool no_worse(const Label& a, const Label& b, std::size_t l) const {
+    std::uint32_t pending = (2U << l) - 1;
+    for (std::size_t t = 0; t < tensor_count; ++t) {
+      const std::uint16_t state = State::of(a.key, t);
+      if (State::is_open(state)) pending |= state & (State::open_flag - 1U);
+    }
+    const double *x = loads_of(a), *y = loads_of(b);
+    for (std::size_t w = 0; w < width_; ++w) {
+      if ((pending >> (w / 2) & 1) != 0 && plan_.level[w / 2].bounded_ports && x[w] > y[w]) return false;
+    }
+    return std::max(node_.cycles, model_.cycles(x)) <= std::max(node_.cycles, model_.cycles(y));
+  }
+
   /// Whether what is wanted by levels further out can still fit there: tiles only grow.
   bool fits(std::uint64_t key) const {
     for (std::size_t t = 0; t < tensor_count; ++t) {
@@ -554,18 +585,21 @@ class Solver {
     return energy + out;
   }
 
-  bool add(std::size_t u, const Label& label, std::size_t l) {
+  /// `loads`: the label's, if they are new; null: they are stored already.
+  void add(std::size_t u, const Label& label, std::size_t l, const double* loads = nullptr) {
     Energy energy = label.energy;
     for (std::size_t t = 0; t < tensor_count; ++t) energy += rest(t, State::of(label.key, t), l);
-    if (!promising(label, energy)) return false;
+    if (!promising(energy, loads != nullptr || !ports_ ? loads : loads_of(label))) return;
     buckets_[u].push_back(label);
-    return true;
+    if (ports_ && loads != nullptr) buckets_[u].back().loads = keep_loads(loads);
   }
 
-  /// Whether a label may lead to something better than the limit if it costs `energy` in the end.
-  bool promising(const Label& label, Energy energy) {
+  const double* loads_of(const Label& label) const { return &loads_[label.loads * width_]; }
+
+  /// Whether something that costs `energy` in the end may be better than the limit.
+  bool promising(Energy energy, const double* loads) {
     if (!(energy < infinite)) return false;
-    const double cycles = ports_ ? std::max(node_.cycles, model_.cycles(&loads_[label.loads * width_])) : node_.cycles;
+    const double cycles = ports_ ? std::max(node_.cycles, model_.cycles(loads)) : node_.cycles;
     if (p_.hopeless_against(p_.price(cycles, model_.total(energy, cycles)), limit_)) return false;
     if (energy > most_energy_) {
       trimmed_ = true;
@@ -588,11 +622,7 @@ class Solver {
         first = kept;
       } else {
         bool dominated = !ports_;
-        for (std::size_t j = first; !dominated && j < kept; ++j) {
-          const double *a = &loads_[labels[j].loads * width_], *b = &loads_[labels[i].loads * width_];
-          dominated = true;
-          for (std::size_t w = 0; w < width_; ++w) dominated = dominated && (a[w] <= b[w] || !plan_.level[w / 2].bounded_ports);
-        }
+        for (std::size_t j = first; !dominated && j < kept; ++j) dominated = no_worse(labels[j], labels[i], l);
         if (dominated) continue;
       }
       labels[kept++] = labels[i];
@@ -601,12 +631,17 @@ class Solver {
     // Equal keys have equal prospects.
     std::uint64_t key = ~std::uint64_t{0};
     Energy ahead = 0;
+    std::array<double, 2 * max_levels> more{};
     std::erase_if(labels, [&](const Label& label) {
       if ((label.key & State::tensors) != key) {
         key = label.key & State::tensors;
         ahead = fits(key) ? prospect(key, l) : infinite;
+        if (ports_) more = loads_ahead(key);
       }
-      return !promising(label, label.energy + ahead);
+      if (!ports_) return !promising(label.energy + ahead, nullptr);
+      auto loads = more;
+      for (std::size_t w = 0; w < width_; ++w) loads[w] += loads_of(label)[w];
+      return !promising(label.energy + ahead, loads.data());
     });
     for (Label& label : labels) {
       if (label.self != nothing) continue;
@@ -617,7 +652,7 @@ class Solver {
 
   bool stop() {
     ++states_;
-    if (states_ > most_states_ || trail_.size() > 60'000'000 || loads_.size() > 100'000'000) return true;
+    if (states_ > most_states_ || trail_.size() > 60'000'000 || loads_.size() > 60'000'000) return true;
     return (states_ & 0xfff) == 0 && p_.late();
   }
 
@@ -694,6 +729,8 @@ class Solver {
         if (stop()) return false;
         const Label label = buckets_[u][i];
         if (may_idle && keeps_nothing(label.key, l)) continue;
+        std::array<double, 2 * max_levels> here;  // the pool may move
+        if (ports_) std::copy_n(loads_of(label), width_, here.begin());
         for (std::size_t d = 0; d < plan_.dimensions; ++d) {
           if ((allowed >> d & 1) == 0 || successors_[d][index_[d]].empty()) continue;
           const bool fixed = rules.fixed[d] != 0;
@@ -714,7 +751,7 @@ class Solver {
             moved.level = static_cast<std::uint8_t>(l);
             if (fixed) moved.key |= State::done_bit(d);
             if (closes) {
-              close(moved, 0, l, d, static_cast<double>(next.n), u + next.offset);
+              close(moved, ports_ ? here.data() : nullptr, 0, l, d, static_cast<double>(next.n), u + next.offset);
             } else {
               add(u + next.offset, moved, l);
             }
@@ -732,10 +769,12 @@ class Solver {
   }
 
   /// The loop over d closes the open tensors from `t` on.
-  void close(const Label& label, std::size_t t, std::size_t l, std::size_t d, double n, std::size_t to) {
+  void close(const Label& label, const double* before_loads, std::size_t t, std::size_t l, std::size_t d, double n, std::size_t to) {
     while (t < tensor_count && !(State::is_open(State::of(label.key, t)) && plan_.tensors[t].relevant[d])) ++t;
     if (t == tensor_count) {
-      add(to, label, l);
+      std::array<double, 2 * max_levels> loads;
+      if (ports_) std::copy_n(before_loads, width_, loads.begin());  // the pool may move
+      add(to, label, l, ports_ ? loads.data() : nullptr);
       return;
     }
     const unsigned mask = State::of(label.key, t) & (State::open_flag - 1U);
@@ -744,7 +783,7 @@ class Solver {
     std::size_t inner = plan_.levels;
     double words = 0;
     std::array<double, 2 * max_levels> loads;
-    if (ports_) std::copy_n(&loads_[label.loads * width_], width_, loads.begin());
+    if (ports_) std::copy_n(before_loads, width_, loads.begin());
     for (std::size_t c = plan_.levels; c-- > 0;) {
       if ((mask >> c & 1) == 0) continue;
       if (inner < plan_.levels) {
@@ -760,12 +799,9 @@ class Solver {
       if (k > l) continue;
       closed.energy = before + model_.step(t, inner, k, words);
       closed.key = State::with(label.key, t, State::closed(k));
-      if (ports_) {
-        auto through = loads;
-        model_.load(t, inner, k, words, through.data());
-        closed.loads = keep_loads(through.data());
-      }
-      close(closed, t + 1, l, d, n, to);
+      auto through = loads;
+      if (ports_) model_.load(t, inner, k, words, through.data());
+      close(closed, through.data(), t + 1, l, d, n, to);
     }
   }
 
@@ -1071,7 +1107,7 @@ MapperResult CertifiedMapper::map(const CostModel& model, const MapperRequest& r
 
   const std::uint64_t effort = request.effort > 0 ? request.effort : std::numeric_limits<std::uint64_t>::max() / 2;
   // Budgets that grow until something is found below them: little is looked at that is not needed for the proof.
-  constexpr std::array<double, 8> growth{1.05, 1.15, 1.4, 1.8, 2.4, 3.5, 8, 64};
+  constexpr std::array<double, 8> growth{1.1, 1.3, 1.7, 2.3, 3.5, 6, 16, 256};
   ObjectiveValue least;
   nodes_below(p, std::nullopt, least);
   ObjectiveValue lower = least;  // of everything that is still open
