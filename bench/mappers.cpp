@@ -72,7 +72,7 @@ int run(int argc, char** argv) {
   const std::string only_architecture = argc > 2 ? argv[2] : "", only_network = argc > 3 ? argv[3] : "";
   const double limit = argc > 4 ? std::strtod(argv[4], nullptr) : 10;
   for (const auto& [architecture_name, architecture] : architectures) {
-    if (!only_architecture.empty() && only_architecture != "all" && only_architecture != architecture_name) continue;
+    if (!only_architecture.empty() && only_architecture != architecture_name) continue;
     std::size_t proven = 0, layers = 0;
     for (const char* network : {"alexnet", "vgg16", "resnet18", "mobilenet_v2", "bert_base"}) {
       if (!only_network.empty() && only_network != network) continue;

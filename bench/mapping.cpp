@@ -19,9 +19,14 @@
 
 #include "core/random.hpp"
 #include "hw_models/cost_model.hpp"
+#include "tests/hw_models/known_architectures.hpp"
+#include "tests/hw_models/random_search.hpp"
 
 namespace duet {
 namespace {
+
+using testing::eyeriss_like;
+using testing::simba_like;
 
 Einsum convolution(std::int64_t m, std::int64_t c, std::int64_t side, std::int64_t kernel, std::int64_t stride = 1,
                    std::int64_t groups = 1) {
@@ -56,133 +61,6 @@ std::vector<Einsum> layers(const std::string& network) {
           matrix_einsum(1, 1000, 1280)};
 }
 
-/// 168 elements with three scratchpads each under one buffer.
-constexpr const char* eyeriss_like = R"(
-name: eyeriss_like
-clock: 1GHz
-levels:
-- {name: DRAM, word_bits: 8, block_bits: 64, keep: [weight, input, output], energy: {read: 512pJ, write: 512pJ}}
-- name: buffer
-  capacity: 128KiB
-  block_bits: 64
-  read_bandwidth: 16
-  write_bandwidth: 16
-  keep: [input, output]
-  bypass: weight
-  energy: {read: 18.2pJ, write: 14.1pJ}
-- {name: column, bypass: [weight, input, output]}
-- {name: row, instances: {x: 14}, bypass: [weight, input, output]}
-- name: input_scratchpad
-  instances: {x: 14, y: 12}
-  capacity: 24B
-  block_bits: 16
-  read_bandwidth: 2
-  write_bandwidth: 2
-  keep: input
-  bypass: [weight, output]
-  energy: {read: 0.20pJ, write: 0.18pJ}
-- name: weight_scratchpad
-  instances: {x: 14, y: 12}
-  capacity: 384B
-  block_bits: 16
-  read_bandwidth: 2
-  write_bandwidth: 2
-  keep: weight
-  bypass: [input, output]
-  energy: {read: 1.98pJ, write: 1.88pJ}
-- name: sum_scratchpad
-  instances: {x: 14, y: 12}
-  capacity: 32B
-  word_bits: 16
-  read_bandwidth: 2
-  write_bandwidth: 2
-  keep: output
-  bypass: [weight, input]
-  energy: {read: 0.25pJ, write: 0.22pJ}
-compute: {instances: {x: 14, y: 12}, energy: 0.21pJ}
-)";
-
-/// 16 elements of 8 lanes of 8 multipliers, weight and accumulation buffers in every lane.
-constexpr const char* simba_like = R"(
-name: simba_like
-clock: 1GHz
-levels:
-- {name: DRAM, word_bits: 8, block_bits: 64, keep: [weight, input, output], energy: {read: 512pJ, write: 512pJ}}
-- name: buffer
-  capacity: 64KiB
-  block_bits: 256
-  keep: [input, output]
-  bypass: weight
-  read_bandwidth: 32
-  write_bandwidth: 32
-  energy: {read: 30pJ, write: 28pJ}
-- name: input_buffer
-  instances: {x: 4, y: 4}
-  capacity: 8KiB
-  block_bits: 64
-  keep: input
-  bypass: [weight, output]
-  read_bandwidth: 8
-  energy: {read: 6pJ, write: 6pJ}
-- name: weight_buffer
-  instances: {x: 4, y: 32}
-  capacity: 4KiB
-  block_bits: 64
-  keep: weight
-  bypass: [input, output]
-  read_bandwidth: 8
-  energy: {read: 4pJ, write: 4pJ}
-- name: accumulators
-  instances: {x: 4, y: 32}
-  capacity: 384B
-  word_bits: 24
-  keep: output
-  bypass: [weight, input]
-  energy: {read: 0.5pJ, write: 0.5pJ}
-- name: weight_registers
-  instances: {x: 32, y: 32}
-  capacity: 1B
-  keep: weight
-  bypass: [input, output]
-  energy: {read: 0.01pJ, write: 0.01pJ}
-compute: {instances: {x: 32, y: 32}, energy: 0.21pJ}
-)";
-
-/// Prime factors dealt out to the levels at random, those that do not fit any more to the outermost.
-Mapping random_mapping(Random& random, const Einsum& einsum, const Architecture& architecture) {
-  Mapping mapping = trivial_mapping(einsum, architecture);
-  const std::size_t dimensions = einsum.dimensions.size();
-  std::vector<std::int64_t> left_x, left_y;
-  for (std::size_t l = 0; l < mapping.level_count; ++l) {
-    left_x.push_back(architecture.fanout_x(l));
-    left_y.push_back(architecture.fanout_y(l));
-    std::vector<std::uint8_t> order;
-    for (std::size_t d = 0; d < dimensions; ++d) order.push_back(static_cast<std::uint8_t>(d));
-    random.shuffle(order);
-    std::copy(order.begin(), order.end(), mapping.levels[l].order.begin());
-  }
-  for (std::size_t d = 0; d < dimensions; ++d) {
-    mapping.levels[0].temporal[d] = 1;
-    std::int64_t rest = einsum.size(d);
-    for (std::int64_t prime = 2; rest > 1; ++prime) {
-      for (; rest % prime == 0; rest /= prime) {
-        const auto l = static_cast<std::size_t>(random.below(mapping.level_count));
-        LevelMapping& level = mapping.levels[l];
-        if (left_x[l] >= prime && random.chance(0.7)) {
-          level.x[d] *= prime;
-          left_x[l] /= prime;
-        } else if (left_y[l] >= prime && random.chance(0.7)) {
-          level.y[d] *= prime;
-          left_y[l] /= prime;
-        } else {
-          level.temporal[d] *= prime;
-        }
-      }
-    }
-  }
-  return mapping;
-}
-
 struct Work {
   std::vector<CostModel> models;
   std::vector<std::pair<std::size_t, Mapping>> mappings;  ///< model and mapping
@@ -199,7 +77,7 @@ Work work(const std::string& network, const char* architecture, std::size_t each
     Random random(1, "bench", work.models.size());
     std::size_t found = 0;
     for (std::size_t tries = 0; found < each && tries < 2'000'000; ++tries) {
-      Mapping mapping = random_mapping(random, model.einsum(), chip);
+      Mapping mapping = testing::blind_mapping(random, model);
       for (std::size_t l = 0; found % group != 0 && l < mapping.level_count; ++l) {
         mapping.levels[l].order = work.mappings.back().second.levels[l].order;
       }
@@ -267,6 +145,37 @@ void batched(benchmark::State& state, const std::string& network, const char* ar
   state.counters["steps"] = all.steps;
 }
 
+/// The same, filled into batches beforehand, as mappers do that vary factors.
+void side_by_side(benchmark::State& state, const std::string& network, const char* architecture) {
+  const Work all = work(network, architecture, 200, 40);
+  std::vector<std::pair<std::size_t, MappingBatch>> batches;
+  for (std::size_t i = 0; i < all.mappings.size(); ++i) {
+    const std::size_t lane = i % MappingBatch::lanes;
+    if (lane == 0) batches.emplace_back(all.mappings[i].first, MappingBatch(all.mappings[i].second));
+    const MappingBatch one(all.mappings[i].second);
+    for (std::size_t l = 0; l < one.level_count; ++l) {
+      MappingBatch::Level& level = batches.back().second.levels[l];
+      for (std::size_t d = 0; d < max_dimensions; ++d) {
+        level.temporal[d][lane] = one.levels[l].temporal[d][0];
+        level.x[d][lane] = one.levels[l].x[d][0];
+        level.y[d][lane] = one.levels[l].y[d][0];
+      }
+    }
+  }
+  std::array<QuickCost, MappingBatch::lanes> costs;
+  for (auto _ : state) {
+    for (const auto& [model, batch] : batches) {
+      all.models[model].quick(batch, costs);
+      benchmark::DoNotOptimize(costs.data());
+    }
+  }
+  state.counters["mappings_per_s"] = benchmark::Counter(static_cast<double>(all.mappings.size()),
+                                                        benchmark::Counter::kIsIterationInvariantRate);
+  state.counters["mappings"] = static_cast<double>(all.mappings.size());
+  state.counters["loops"] = all.loops;
+  state.counters["steps"] = all.steps;
+}
+
 BENCHMARK_CAPTURE(quick, resnet18_eyeriss_like, "resnet18", eyeriss_like)->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(quick, resnet18_simba_like, "resnet18", simba_like)->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(quick, mobilenet_v2_eyeriss_like, "mobilenet_v2", eyeriss_like)->Unit(benchmark::kMillisecond);
@@ -275,6 +184,10 @@ BENCHMARK_CAPTURE(batched, resnet18_eyeriss_like, "resnet18", eyeriss_like)->Uni
 BENCHMARK_CAPTURE(batched, resnet18_simba_like, "resnet18", simba_like)->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(batched, mobilenet_v2_eyeriss_like, "mobilenet_v2", eyeriss_like)->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(batched, mobilenet_v2_simba_like, "mobilenet_v2", simba_like)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(side_by_side, resnet18_eyeriss_like, "resnet18", eyeriss_like)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(side_by_side, resnet18_simba_like, "resnet18", simba_like)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(side_by_side, mobilenet_v2_eyeriss_like, "mobilenet_v2", eyeriss_like)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(side_by_side, mobilenet_v2_simba_like, "mobilenet_v2", simba_like)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace duet

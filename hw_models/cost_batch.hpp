@@ -10,16 +10,16 @@ namespace duet::kernel {
 
 struct Plan;
 
-inline constexpr std::size_t batch_size = 8;
+inline constexpr std::size_t batch_size = MappingBatch::lanes;
 
-/// `count` mappings ≤ batch_size with equal orders and kept tensors, levels and policies checked. Leaves to_be_checked set
-/// where a mapping is not perfect.
-using BatchFunction = void (*)(const Plan& plan, const Mapping* mappings, std::size_t count, QuickCost* costs,
+/// The first `count` lanes of a batch whose structure has been checked. Leaves to_be_checked set where a mapping is not
+/// perfect.
+using BatchFunction = void (*)(const Plan& plan, const MappingBatch& batch, std::size_t count, QuickCost* costs,
                                bool* to_be_checked);
 
-void batch_baseline(const Plan&, const Mapping*, std::size_t, QuickCost*, bool*);
-void batch_avx2(const Plan&, const Mapping*, std::size_t, QuickCost*, bool*);
-void batch_avx512(const Plan&, const Mapping*, std::size_t, QuickCost*, bool*);
+void batch_baseline(const Plan&, const MappingBatch&, std::size_t, QuickCost*, bool*);
+void batch_avx2(const Plan&, const MappingBatch&, std::size_t, QuickCost*, bool*);
+void batch_avx512(const Plan&, const MappingBatch&, std::size_t, QuickCost*, bool*);
 
 /// The widest that this machine can run.
 BatchFunction batch_function();

@@ -33,12 +33,28 @@ struct ScalarTraits<double> {
   using Mask = bool;
 };
 
+/// What to divide by; by a power of two it is a multiplication, and exactly the same.
+struct Divisor {
+  double value = 1, inverse = 1;
+  bool exact = true;
+  Divisor() = default;
+  explicit Divisor(double by) : value(by), inverse(1 / by) {
+    int exponent = 0;
+    exact = by > 0 && std::frexp(by, &exponent) == 0.5;
+  }
+};
+template <class S>
+S operator/(const S& a, const Divisor& by) {
+  return by.exact ? a * by.inverse : a / by.value;
+}
+
 /// An axis of a tensor: index(a)·coefficient(a) + index(b)·coefficient(b); without a second term `b` is `a` with
 /// coefficient 0.
 struct Axis {
   std::uint8_t a = 0, b = 0;
   bool two = false;
   double coefficient_a = 1, coefficient_b = 0;
+  double constant = 0;  ///< a bounding box has na · coefficient_a + nb · coefficient_b + constant words
 };
 
 struct TensorShape {
@@ -47,13 +63,16 @@ struct TensorShape {
   std::array<bool, max_dimensions> relevant{};
   std::array<std::uint8_t, max_dimensions> axis_of{};   ///< of a relevant dimension
   std::array<double, max_dimensions> coefficient{};     ///< of a relevant dimension
-  std::uint32_t mask = 0;                               ///< the relevant dimensions as bits
+  double words = 0;                                     ///< of the whole tensor
 };
 
 /// What the kernel needs of an einsum and an architecture, flat.
 struct Plan {
   std::size_t levels = 0, dimensions = 0;
   std::array<double, max_dimensions> size{};
+  /// Dimensions of more than one index, the only ones that can have loops.
+  std::array<std::uint8_t, max_dimensions> live{};
+  std::size_t live_count = 0;
   std::array<TensorShape, tensor_count> tensors;
   bool distinct = false;
   bool as_timeloop = false;
@@ -62,9 +81,11 @@ struct Plan {
   struct Level {
     double capacity_bits = 0;  ///< for tiles; infinity: unbounded
     double min_capacity_bits = 0;
-    std::array<double, tensor_count> word_bits{}, block_words{};
-    double read_bandwidth = 0, write_bandwidth = 0, shared_bandwidth = 0;  ///< 0: unbounded
-    bool bounded_ports = false, bounded_capacity = false;
+    std::array<double, tensor_count> word_bits{};
+    std::array<Divisor, tensor_count> block_words{};
+    Divisor read_bandwidth, write_bandwidth, shared_bandwidth;
+    bool bounded_read = false, bounded_write = false, bounded_shared = false;  ///< words per cycle
+    bool bounded_ports = false, bounded_capacity = false, fans_out = false;
     double read_j = 0, write_j = 0, update_j = 0, leak_j = 0;
     double fanout_x = 1, fanout_y = 1, min_children = 0;
     bool multicast = true, reduction = true;
@@ -115,8 +136,8 @@ static inline double distinct_overlap(const Axis& axis, bool moves_a, double na,
 template <class S>
 S extent(const Axis& axis, const S& na, const S& nb, bool distinct) {
   if (distinct) return distinct_extent(axis, na, nb);
-  if (!axis.two) return (na - 1.0) * axis.coefficient_a + 1.0;
-  return (na - 1.0) * axis.coefficient_a + (nb - 1.0) * axis.coefficient_b + 1.0;
+  const S along_a = na * axis.coefficient_a + axis.constant;
+  return axis.two ? along_a + nb * axis.coefficient_b : along_a;
 }
 
 /// Words that a tile of `na` × `nb` indices shares along this axis with the tile of `next` indices in the moving
@@ -143,7 +164,7 @@ struct NestLoop {
 template <class S>
 struct Nest {
   static constexpr std::size_t most = max_levels * max_dimensions * 2 + 1;
-  std::array<NestLoop<S>, most> loops;
+  std::array<NestLoop<S>, most> loops;  ///< for scalars other than double those in time alone
   std::size_t count;
   /// Loops above the tile of level l begin at above[l]; above[levels] = 0 is the single multiply-accumulate.
   std::array<std::size_t, max_levels + 1> above;
@@ -162,11 +183,19 @@ struct Nest {
 // --- Where a scalar's factors come from: one mapping here; other scalars have sources of their own.
 template <class S, class Factor>
 S temporal_factor(const BasicMapping<Factor>& mapping, std::size_t l, std::size_t d) {
-  return S(static_cast<double>(mapping.levels[l].temporal[d]));
+  if constexpr (std::is_same_v<S, Factor>) {
+    return mapping.levels[l].temporal[d];
+  } else {
+    return S(static_cast<double>(mapping.levels[l].temporal[d]));
+  }
 }
 template <class S, class Factor>
 S spatial_factor(const BasicMapping<Factor>& mapping, std::size_t l, std::size_t d) {
-  return S(static_cast<double>(mapping.levels[l].x[d] * mapping.levels[l].y[d]));
+  if constexpr (std::is_same_v<S, Factor>) {
+    return mapping.levels[l].x[d] * mapping.levels[l].y[d];
+  } else {
+    return S(static_cast<double>(mapping.levels[l].x[d] * mapping.levels[l].y[d]));
+  }
 }
 /// The mapping whose loop orders and kept tensors count.
 template <class Factor>
@@ -179,6 +208,10 @@ static inline std::size_t is_loop(double count) { return count != 1.0 ? 1 : 0; }
 
 template <class S, class Source>
 void build(const Plan& plan, const Source& source, Nest<S>& nest) {
+  constexpr bool single = std::is_same_v<S, double>;
+  // One mapping at a time, dimensions without loops cost less than the branches around them.
+  const std::size_t dimensions = single ? plan.dimensions : plan.live_count;
+  const auto dimension = [&](std::size_t i) { return single ? i : plan.live[i]; };
   std::array<S, max_dimensions> tile;
   for (std::size_t d = 0; d < plan.dimensions; ++d) tile[d] = S(1.0);
   std::size_t count = 0, temporal_count = 0;
@@ -186,19 +219,25 @@ void build(const Plan& plan, const Source& source, Nest<S>& nest) {
   nest.tile[plan.levels] = tile;
   for (std::size_t l = plan.levels; l-- > 0;) {
     const auto& order = structure(source).levels[l].order;
-    const std::size_t before = count;
-    if (plan.level[l].fanout_x > 1 || plan.level[l].fanout_y > 1) {
-      for (std::size_t d = 0; d < plan.dimensions; ++d) {
+    std::size_t spreads = 0;
+    if (plan.level[l].fans_out) {
+      for (std::size_t i = 0; i < dimensions; ++i) {
+        const std::size_t d = dimension(i);
         const S spread = spatial_factor<S>(source, l, d);
+        const std::size_t step = is_loop(spread);
         nest.spread[l][d] = spread;
-        nest.loops[count] = {static_cast<std::uint8_t>(l), static_cast<std::uint8_t>(d), true, spread, tile[d]};
-        count += is_loop(spread);
+        if constexpr (single) {
+          nest.loops[count] = {static_cast<std::uint8_t>(l), static_cast<std::uint8_t>(d), true, spread, tile[d]};
+          count += step;
+        }
+        spreads += step;
         tile[d] = tile[d] * spread;
       }
     }
-    nest.spreads[l] = count > before;
+    nest.spreads[l] = spreads > 0;
     for (std::size_t i = plan.dimensions; i-- > 0;) {
       const std::uint8_t d = order[i];
+      if (!single && plan.size[d] == 1) continue;
       const S factor = temporal_factor<S>(source, l, d);
       nest.loops[count] = {static_cast<std::uint8_t>(l), d, false, factor, tile[d]};
       nest.temporal[temporal_count] = static_cast<std::uint8_t>(count);
@@ -209,7 +248,7 @@ void build(const Plan& plan, const Source& source, Nest<S>& nest) {
     }
     nest.above[l] = count;
     nest.temporal_above[l] = temporal_count;
-    nest.tile[l] = tile;
+    for (std::size_t i = 0; i < dimensions; ++i) nest.tile[l][dimension(i)] = tile[dimension(i)];
   }
   nest.count = count;
   nest.temporal_count = temporal_count;
@@ -224,7 +263,9 @@ void build(const Plan& plan, const Source& source, Nest<S>& nest) {
   for (std::size_t l = 0; l < plan.levels; ++l) {
     nest.instances[l + 1] = nest.instances[l];
     if (!nest.spreads[l]) continue;
-    for (std::size_t d = 0; d < plan.dimensions; ++d) nest.instances[l + 1] = nest.instances[l + 1] * nest.spread[l][d];
+    for (std::size_t i = 0; i < plan.live_count; ++i) {
+      nest.instances[l + 1] = nest.instances[l + 1] * nest.spread[l][plan.live[i]];
+    }
   }
 }
 
@@ -259,11 +300,18 @@ S fetched(const Plan& plan, const TensorShape& tensor, const Nest<S>& nest, std:
     const NestLoop<S>& loop = nest.loops[nest.temporal[i]];
     if (!tensor.relevant[loop.dimension]) continue;
     // The innermost loop that moves the tile: its first tile comes whole, the others slide; and all of it again for every
-    // iteration of the loops outside.
-    const S slide = slide_words(plan, tensor, nest, l, words, loop);
-    total = choose(moved, total, (words + (loop.count - 1.0) * slide) * nest.product_from[i + 1]);
-    moved = either(moved, greater(loop.count, S(1.0)));
-    if (all(moved)) return total;
+    // iteration of the loops outside. Along an axis of one term nothing slides.
+    const S all_of_it =
+        tensor.axes[tensor.axis_of[loop.dimension]].two
+            ? (words + (loop.count - 1.0) * slide_words(plan, tensor, nest, l, words, loop)) * nest.product_from[i + 1]
+            : words * nest.product_from[i];
+    if constexpr (std::is_same_v<typename ScalarTraits<S>::Mask, bool>) {
+      return all_of_it;  // a loop has more than one iteration
+    } else {
+      total = choose(moved, total, all_of_it);
+      moved = either(moved, greater(loop.count, S(1.0)));
+      if (all(moved)) return total;
+    }
   }
   return choose(moved, total, words);
 }
@@ -290,7 +338,7 @@ S delivered(const Plan& plan, const TensorShape& tensor, const Nest<S>& nest, st
   S count = S(1.0);
   if (!nest.spreads[l]) return count;
   if (!shares) {
-    for (std::size_t d = 0; d < plan.dimensions; ++d) count = count * nest.spread[l][d];
+    for (std::size_t i = 0; i < plan.live_count; ++i) count = count * nest.spread[l][plan.live[i]];
     return count;
   }
   for (std::size_t i = 0; i < tensor.axis_count; ++i) {
@@ -325,7 +373,29 @@ struct Counts {
 bool link(const Plan& plan, const Mapping& mapping, const Nest<double>& nest, Counts<double>& counts, std::size_t t,
           std::size_t l, double& wanted);
 
-/// Counts of a perfect mapping.
+/// Puts down the words of every kept tile of a perfect mapping.
+template <class S, class Source>
+void measure_tiles(const Plan& plan, const Source& source, const Nest<S>& nest, Counts<S>& counts) {
+  for (std::size_t l = 0; l < plan.levels; ++l) {
+    const auto& keep = structure(source).levels[l].keep;
+    for (std::size_t t = 0; t < tensor_count; ++t) {
+      if (!keep[t]) continue;
+      counts.words[l][t] = l == 0 ? S(plan.tensors[t].words) : tile_words(plan, plan.tensors[t], nest.tile[l]);
+    }
+  }
+}
+
+/// What a level's tiles occupy.
+template <class S, class Keep>
+S tile_bits(const Plan& plan, const Counts<S>& counts, std::size_t l, const Keep& keep) {
+  S bits = S(0.0);
+  for (std::size_t t = 0; t < tensor_count; ++t) {
+    if (keep[t]) bits = bits + counts.words[l][t] * plan.level[l].word_bits[t];
+  }
+  return bits;
+}
+
+/// Counts of a perfect mapping whose tiles have been measured.
 template <class S, class Source>
 void count_perfect(const Plan& plan, const Source& source, const Nest<S>& nest, Counts<S>& counts) {
   const auto& mapping = structure(source);
@@ -342,10 +412,8 @@ void count_perfect(const Plan& plan, const Source& source, const Nest<S>& nest, 
       if (!linked) wanted = wanted * delivered(plan, tensor, nest, l, output ? level.reduction : level.multicast);
       counts.kept[l][t] = mapping.levels[l].keep[t];
       if (!mapping.levels[l].keep[t]) continue;
-      bool outermost = true;
-      for (std::size_t o = 0; o < l; ++o) outermost = outermost && !mapping.levels[o].keep[t];
-      const S words = tile_words(plan, tensor, nest.tile[l]);
-      counts.words[l][t] = words;
+      const bool outermost = l == 0;  // which keeps everything
+      const S& words = counts.words[l][t];
       S through;
       if constexpr (std::is_same_v<S, double>) {
         through = plan.as_timeloop ? fetched_as_timeloop(plan, tensor, nest, l, words)
@@ -357,11 +425,13 @@ void count_perfect(const Plan& plan, const Source& source, const Nest<S>& nest, 
       if (output) {
         // The first visit of a word needs nothing from above, and its first update nothing to be added to.
         S parts = S(1.0);
+        bool whole = true;
         for (std::size_t o = 0; o < l; ++o) {
           if (!nest.spreads[o]) continue;
+          whole = false;
           for (std::size_t i = 0; i < tensor.axis_count; ++i) parts = parts * nest.spread[o][tensor.axes[i].a];
         }
-        const S own = plan.output_words / parts;
+        const S own = whole ? S(plan.output_words) : plan.output_words / parts;
         traffic.updates = wanted;
         traffic.reads = wanted - own;
         traffic.fills = outermost ? S(0.0) : through - own;
@@ -382,9 +452,16 @@ struct Totals {
   S cycles, energy_j, compute_energy_j;
 };
 
+/// Accesses that move `words`. What a perfect mapping moves is whole; `whole`: it has not to be rounded.
+template <class S>
+S accesses(const S& words, const Divisor& block, bool whole) {
+  return whole && block.value == 1 ? words : round_up(words / block);
+}
+
 /// Time and energy of counts. `busiest` may be the same as the average.
 template <class S>
 void price(const Plan& plan, const Counts<S>& counts, bool uneven, Totals<S>& totals) {
+  const bool whole = !uneven && !plan.as_timeloop;
   totals.cycles = counts.cycles;
   totals.compute_energy_j = S(plan.macs * plan.mac_energy_j);
   totals.energy_j = totals.compute_energy_j;
@@ -397,12 +474,13 @@ void price(const Plan& plan, const Counts<S>& counts, bool uneven, Totals<S>& to
       if (!counts.kept[l][t]) continue;
       const Traffic<S>& traffic = uneven ? counts.busiest[l][t] : counts.average[l][t];
       reads = reads + traffic.reads;
-      writes = writes + traffic.fills + traffic.updates;
+      writes = t == static_cast<std::size_t>(Tensor::output) ? writes + traffic.fills + traffic.updates
+                                                             : writes + traffic.fills;
     }
     S busy = S(0.0);
-    if (level.read_bandwidth > 0) busy = larger(busy, reads / level.read_bandwidth);
-    if (level.write_bandwidth > 0) busy = larger(busy, writes / level.write_bandwidth);
-    if (level.shared_bandwidth > 0) busy = larger(busy, (reads + writes) / level.shared_bandwidth);
+    if (level.bounded_read) busy = larger(busy, reads / level.read_bandwidth);
+    if (level.bounded_write) busy = larger(busy, writes / level.write_bandwidth);
+    if (level.bounded_shared) busy = larger(busy, (reads + writes) / level.shared_bandwidth);
     totals.level_cycles[l] = round_up(busy);
     totals.cycles = larger(totals.cycles, totals.level_cycles[l]);
   }
@@ -411,13 +489,18 @@ void price(const Plan& plan, const Counts<S>& counts, bool uneven, Totals<S>& to
     for (std::size_t t = 0; t < tensor_count; ++t) {
       if (!counts.kept[l][t]) continue;
       const Traffic<S>& traffic = counts.average[l][t];
-      const double block = level.block_words[t];
-      const S energy = (round_up(traffic.reads / block) * level.read_j + round_up(traffic.fills / block) * level.write_j +
-                        round_up(traffic.updates / block) * level.update_j) *
-                       counts.instances[l];
+      const Divisor& block = level.block_words[t];
+      S energy = accesses(traffic.reads, block, whole) * level.read_j;
+      if (l > 0) energy = energy + accesses(traffic.fills, block, whole) * level.write_j;
+      if (t == static_cast<std::size_t>(Tensor::output)) {
+        energy = energy + accesses(traffic.updates, block, whole) * level.update_j;
+      }
+      energy = energy * counts.instances[l];
       totals.tensor_energy_j[l][t] = energy;
       totals.energy_j = totals.energy_j + energy;
     }
+    totals.leakage_j[l] = S(0.0);
+    if (level.leak_j == 0) continue;
     totals.leakage_j[l] = totals.cycles * counts.instances[l] * level.leak_j;
     totals.energy_j = totals.energy_j + totals.leakage_j[l];
   }

@@ -24,10 +24,18 @@ Plan plan(const Einsum& einsum, const Architecture& architecture, const CostOpti
   plan.clock_hz = architecture.clock_hz;
   plan.mac_energy_j = architecture.compute.energy_j;
   plan.mac_instances = static_cast<double>(architecture.compute.instances());
-  for (std::size_t d = 0; d < plan.dimensions; ++d) plan.size[d] = static_cast<double>(einsum.size(d));
+  for (std::size_t d = 0; d < plan.dimensions; ++d) {
+    plan.size[d] = static_cast<double>(einsum.size(d));
+    if (einsum.size(d) > 1) plan.live[plan.live_count++] = static_cast<std::uint8_t>(d);
+  }
   for (std::size_t t = 0; t < tensor_count; ++t) {
     TensorShape& shape = plan.tensors[t];
-    for (const IndexExpression& expression : einsum.tensors[t].axes) {
+    for (IndexExpression expression : einsum.tensors[t].axes) {
+      // What has one index only neither moves nor widens a tile. Timeloop's neighbours look at it all the same.
+      if (!options.as_timeloop) {
+        std::erase_if(expression, [&](const IndexTerm& term) { return einsum.size(term.dimension) == 1; });
+        if (expression.empty()) continue;
+      }
       Axis axis;
       axis.a = axis.b = static_cast<std::uint8_t>(expression[0].dimension);
       axis.coefficient_a = static_cast<double>(expression[0].coefficient);
@@ -36,6 +44,7 @@ Plan plan(const Einsum& einsum, const Architecture& architecture, const CostOpti
         axis.b = static_cast<std::uint8_t>(expression[1].dimension);
         axis.coefficient_b = static_cast<double>(expression[1].coefficient);
       }
+      axis.constant = 1 - axis.coefficient_a - axis.coefficient_b;
       for (const IndexTerm& term : expression) {
         shape.relevant[term.dimension] = true;
         shape.axis_of[term.dimension] = static_cast<std::uint8_t>(shape.axis_count);
@@ -43,6 +52,7 @@ Plan plan(const Einsum& einsum, const Architecture& architecture, const CostOpti
       }
       shape.axes[shape.axis_count++] = axis;
     }
+    shape.words = tile_words(plan, shape, plan.size);
   }
   for (std::size_t l = 0; l < plan.levels; ++l) {
     const StorageLevel& from = architecture.levels[l];
@@ -56,18 +66,24 @@ Plan plan(const Einsum& einsum, const Architecture& architecture, const CostOpti
     for (const Tensor tensor : all_tensors) {
       const auto t = static_cast<std::size_t>(tensor);
       level.word_bits[t] = static_cast<double>(from.word_bits[t]);
-      level.block_words[t] = static_cast<double>(from.block_words(tensor));
+      level.block_words[t] = Divisor(static_cast<double>(from.block_words(tensor)));
     }
-    level.read_bandwidth = from.read_bandwidth.value_or(0);
-    level.write_bandwidth = from.write_bandwidth.value_or(0);
-    level.shared_bandwidth = from.shared_bandwidth.value_or(0);
-    level.bounded_ports = level.read_bandwidth > 0 || level.write_bandwidth > 0 || level.shared_bandwidth > 0;
+    const auto port = [](const std::optional<double>& bandwidth, Divisor& divisor) {
+      if (!bandwidth || *bandwidth <= 0) return false;
+      divisor = Divisor(*bandwidth);
+      return true;
+    };
+    level.bounded_read = port(from.read_bandwidth, level.read_bandwidth);
+    level.bounded_write = port(from.write_bandwidth, level.write_bandwidth);
+    level.bounded_shared = port(from.shared_bandwidth, level.shared_bandwidth);
+    level.bounded_ports = level.bounded_read || level.bounded_write || level.bounded_shared;
     level.read_j = from.energy.read_j;
     level.write_j = from.energy.write_j;
     level.update_j = from.energy.update_j;
     level.leak_j = from.energy.leak_j;
     level.fanout_x = static_cast<double>(architecture.fanout_x(l));
     level.fanout_y = static_cast<double>(architecture.fanout_y(l));
+    level.fans_out = level.fanout_x > 1 || level.fanout_y > 1;
     level.min_children = level.fanout_x * level.fanout_y * from.constraints.min_fanout_utilization;
     level.multicast = from.multicast;
     level.reduction = from.reduction;
@@ -304,7 +320,8 @@ struct Violation {
   double have = 0, want = 0;
 };
 
-Violation find_violation(const Plan& plan, const Mapping& mapping, Nest<double>& nest, bool& perfect) {
+/// What can be seen level by level.
+Violation find_malformed(const Plan& plan, const Mapping& mapping) {
   using Kind = Violation::Kind;
   for (std::size_t l = 0; l < plan.levels; ++l) {
     const LevelMapping& level = mapping.levels[l];
@@ -329,6 +346,12 @@ Violation find_violation(const Plan& plan, const Mapping& mapping, Nest<double>&
       if (level.keep[t] ? !limits.may_keep[t] : !limits.may_bypass[t]) return {Kind::policy, l, t};
     }
   }
+  return {};
+}
+
+/// Builds the nest of a mapping that is not malformed.
+Violation find_violation(const Plan& plan, const Mapping& mapping, Nest<double>& nest, bool& perfect) {
+  using Kind = Violation::Kind;
   build(plan, mapping, nest);
   perfect = true;
   for (std::size_t d = 0; d < plan.dimensions; ++d) {
@@ -388,7 +411,8 @@ std::optional<std::string> CostModel::why_invalid(const Mapping& mapping, bool c
   }
   kernel::Nest<double> nest;
   bool perfect = true;
-  const kernel::Violation v = kernel::find_violation(*plan_, mapping, nest, perfect);
+  kernel::Violation v = kernel::find_malformed(*plan_, mapping);
+  if (v.kind == Kind::none) v = kernel::find_violation(*plan_, mapping, nest, perfect);
   const std::string& level = architecture_.levels[v.level].name;
   const auto dimension = [&] { return einsum_.dimensions[v.index].name; };
   switch (v.kind) {
@@ -510,6 +534,7 @@ MappingCost CostModel::evaluate(const Mapping& mapping) const {
   kernel::build(plan, mapping, nest);
   const bool perfect = is_perfect(mapping, einsum_);
   if (perfect) {
+    kernel::measure_tiles(plan, mapping, nest, counts);
     kernel::count_perfect(plan, mapping, nest, counts);
   } else {
     kernel::count_ragged(plan, mapping, nest, counts);
@@ -550,16 +575,25 @@ MappingCost CostModel::evaluate(const Mapping& mapping) const {
 
 QuickCost CostModel::quick(const Mapping& mapping) const {
   const kernel::Plan& plan = *plan_;
-  kernel::Nest<double> nest;
-  bool perfect = true;
   if (mapping.level_count != plan.levels) return {};
-  if (kernel::find_violation(plan, mapping, nest, perfect).kind != kernel::Violation::Kind::none) return {};
-  if (!perfect && options_.as_timeloop) return {};
+  if (kernel::find_malformed(plan, mapping).kind != kernel::Violation::Kind::none) return {};
+  kernel::Nest<double> nest;
   kernel::Counts<double> counts;
   kernel::Totals<double> totals;
+  bool perfect = true;
+  kernel::build(plan, mapping, nest);
+  for (std::size_t d = 0; d < plan.dimensions; ++d) perfect = perfect && nest.tile[0][d] == plan.size[d];
   if (perfect) {
+    kernel::measure_tiles(plan, mapping, nest, counts);
+    for (std::size_t l = 0; l < plan.levels; ++l) {
+      if (!plan.level[l].bounded_capacity) continue;
+      if (kernel::tile_bits(plan, counts, l, mapping.levels[l].keep) > plan.level[l].capacity_bits) return {};
+    }
     kernel::count_perfect(plan, mapping, nest, counts);
   } else {
+    if (options_.as_timeloop || kernel::find_violation(plan, mapping, nest, perfect).kind != kernel::Violation::Kind::none) {
+      return {};
+    }
     kernel::count_ragged(plan, mapping, nest, counts);
   }
   kernel::price(plan, counts, !perfect, totals);

@@ -99,6 +99,11 @@ class CostModel {
   /// quick() to the bit, whatever the machine.
   void quick(std::span<const Mapping> mappings, std::span<QuickCost> costs) const;
 
+  /// The same for the first lanes of a batch, as many as `costs` has: nothing has to be gathered. Equal to quick() of
+  /// batch.mapping(lane) to the bit. \pre factors are at least 1; they are 1 of dimensions of size 1, and along x and y
+  /// where a level has one child
+  void quick(const MappingBatch& batch, std::span<QuickCost> costs) const;
+
  private:
   std::optional<std::string> why_unwanted(const Mapping& mapping) const;
 

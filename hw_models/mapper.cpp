@@ -6,6 +6,8 @@
 
 #include "hw_models/mappers/certified.hpp"
 #include "hw_models/mappers/exhaustive.hpp"
+#include "hw_models/mappers/genetic.hpp"
+#include "hw_models/mappers/gradient.hpp"
 
 namespace duet {
 namespace {
@@ -23,6 +25,8 @@ const std::vector<Entry>& entries() {
   static const std::vector<Entry> all{
       {"certified", make_certified_mapper},
       {"exhaustive", make_exhaustive_mapper},
+      {"genetic", make_genetic_mapper},
+      {"gradient", make_gradient_mapper},
   };
   return all;
 }

@@ -49,6 +49,35 @@ void read_order(const Config& config, const Einsum& einsum, std::array<std::uint
 
 }  // namespace
 
+MappingBatch::MappingBatch(const Mapping& mapping) : level_count(mapping.level_count) {
+  for (std::size_t l = 0; l < level_count; ++l) {
+    const LevelMapping& from = mapping.levels[l];
+    for (std::size_t d = 0; d < max_dimensions; ++d) {
+      levels[l].temporal[d].fill(static_cast<std::int32_t>(from.temporal[d]));
+      levels[l].x[d].fill(static_cast<std::int32_t>(from.x[d]));
+      levels[l].y[d].fill(static_cast<std::int32_t>(from.y[d]));
+    }
+    levels[l].order = from.order;
+    levels[l].keep = from.keep;
+  }
+}
+
+Mapping MappingBatch::mapping(std::size_t lane) const {
+  Mapping mapping;
+  mapping.level_count = level_count;
+  for (std::size_t l = 0; l < level_count; ++l) {
+    LevelMapping& level = mapping.levels[l];
+    for (std::size_t d = 0; d < max_dimensions; ++d) {
+      level.temporal[d] = levels[l].temporal[d][lane];
+      level.x[d] = levels[l].x[d][lane];
+      level.y[d] = levels[l].y[d][lane];
+    }
+    level.order = levels[l].order;
+    level.keep = levels[l].keep;
+  }
+  return mapping;
+}
+
 namespace {
 
 /// A level's name as a key: quoted where it is not a plain word.

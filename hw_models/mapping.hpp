@@ -46,6 +46,25 @@ struct BasicMapping {
 using LevelMapping = BasicLevelMapping<std::int64_t>;
 using Mapping = BasicMapping<std::int64_t>;
 
+/// Mappings that share their loop orders and kept tensors and differ in factors alone, side by side as vector units want
+/// them: what mappers fill that vary factors.
+struct MappingBatch {
+  static constexpr std::size_t lanes = 8;
+  using Factors = std::array<std::array<std::int32_t, lanes>, max_dimensions>;
+  struct Level {
+    alignas(32) Factors temporal, x, y;  ///< [dimension][lane]; those of a dimension of size 1 are not read
+    std::array<std::uint8_t, max_dimensions> order;
+    std::array<bool, tensor_count> keep;
+  };
+  std::array<Level, max_levels> levels;  ///< outermost first
+  std::size_t level_count = 0;
+
+  MappingBatch() = default;
+  /// `mapping` in every lane. \pre its factors are below 2^31
+  explicit MappingBatch(const Mapping& mapping);
+  Mapping mapping(std::size_t lane) const;
+};
+
 /// All of the iteration in temporal loops of the outermost level, everything kept that the architecture allows (first
 /// choice of a free level: keep).
 Mapping trivial_mapping(const Einsum& einsum, const Architecture& architecture);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cassert>
+#include <string_view>
+#include <vector>
 
 namespace duet {
 
@@ -83,6 +85,39 @@ void add(Hasher& hasher, const Architecture& architecture) {
 }
 
 }  // namespace
+
+Accelerator read_accelerator(const Config& config) {
+  if (!config.is_map() || !config.has("systolic_array")) return read_architecture(config);
+  config.allow_only({"systolic_array"});
+  const Config given = config.at("systolic_array");
+  SystolicArray array;
+  if (given.is_null()) return array;
+  given.allow_only({"rows", "columns", "dataflow", "input_sram", "weight_sram", "output_sram", "word_bits", "clock",
+                    "dram_bandwidth"});
+  const auto count = [&](std::string_view key, std::int64_t& to, std::int64_t most) {
+    if (const auto value = given.find(key)) to = value->integer(1, most);
+  };
+  const auto bytes = [&](std::string_view key, std::int64_t& to) {
+    if (const auto value = given.find(key)) to = static_cast<std::int64_t>(value->quantity("B", 1, 0x1p40));
+  };
+  count("rows", array.rows, 1 << 16);
+  count("columns", array.columns, 1 << 16);
+  if (const auto value = given.find("dataflow")) {
+    const std::vector<std::string> names{"output_stationary", "weight_stationary", "input_stationary"};
+    const std::string name = value->one_of(names);
+    for (const Dataflow dataflow :
+         {Dataflow::output_stationary, Dataflow::weight_stationary, Dataflow::input_stationary}) {
+      if (to_string(dataflow) == name) array.dataflow = dataflow;
+    }
+  }
+  bytes("input_sram", array.input_sram_bytes);
+  bytes("weight_sram", array.weight_sram_bytes);
+  bytes("output_sram", array.output_sram_bytes);
+  count("word_bits", array.word_bits, 64);
+  if (const auto value = given.find("clock")) array.clock_hz = value->quantity("Hz", 1);
+  if (const auto value = given.find("dram_bandwidth")) array.dram_bandwidth_bytes_per_s = value->quantity("B/s", 1);
+  return array;
+}
 
 std::int64_t operand_bits(const Accelerator& accelerator) {
   return std::visit([](const auto& machine) { return bits_of(machine); }, accelerator);

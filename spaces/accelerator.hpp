@@ -35,6 +35,10 @@ struct SystolicArray {
 /// Every kind of accelerator that a Design may hold.
 using Accelerator = std::variant<SystolicArray, Architecture>;
 
+/// An architecture of storage levels, or `systolic_array: {rows, columns, dataflow, input_sram, weight_sram, output_sram,
+/// word_bits, clock, dram_bandwidth}` with the defaults above. \throws ConfigError with position.
+Accelerator read_accelerator(const Config& config);
+
 /// Bits of the narrowest word in which a weight or an input waits: what a network's numbers are rounded to.
 std::int64_t operand_bits(const Accelerator& accelerator);
 

@@ -175,7 +175,7 @@ class TemplateSpace final : public DesignPart {
                }
                return bits / 8;
              }},
-            {"chip_area", "mm2", "Memories and multiply-accumulate units.",
+            {"chip_area", "mm2", "Memories, multiply-accumulate units and the vector unit.",
              [this](const Assignment& a) { return instance(a).total_area_mm2(); }}};
   }
 

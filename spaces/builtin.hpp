@@ -12,5 +12,6 @@ SpacePlugin nas_bench_macro_space();
 SpacePlugin parameters_space();
 SpacePlugin systolic_array_space();
 SpacePlugin test_problem_space();
+SpacePlugin zoo_space();
 
 }  // namespace duet

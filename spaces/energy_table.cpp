@@ -1,5 +1,7 @@
 #include "spaces/energy_table.hpp"
 
+#include <algorithm>
+
 namespace duet {
 namespace {
 
@@ -11,12 +13,16 @@ std::string component_name(const Config& entry) {
   return name;
 }
 
-/// The entries of a table; empty where there is none.
-std::vector<Config> entries(const Config& config, std::string_view which) {
-  const auto found = config.find(which);
-  if (!found) return {};
-  const auto tables = found->find("tables");
-  return tables ? tables->items() : std::vector<Config>();
+/// The entries of a table, or of its summary; empty where there is neither.
+std::vector<Config> entries(const Config& config, const std::string& which) {
+  if (!config.is_map()) return {};
+  for (const bool summary : {false, true}) {
+    const auto found = config.find(summary ? which + "_summary" : which);
+    if (!found) continue;
+    const auto tables = found->find(summary ? "table_summary" : "tables");
+    return tables ? tables->items() : std::vector<Config>();
+  }
+  return {};
 }
 
 }  // namespace
@@ -27,8 +33,9 @@ EnergyTable EnergyTable::read(const Config& config) {
     std::map<std::string, double> actions;
     if (const auto list = entry.find("actions")) {
       for (const Config& action : list->items()) {
-        // An action may be listed once per set of arguments; the first is the plain one.
-        actions.emplace(action.at("name").text(), action.at("energy").number(0) * 1e-12);
+        // Of an action with several arguments, the dearest.
+        double& joules = actions[action.at("name").text()];
+        joules = std::max(joules, action.at("energy").number(0) * 1e-12);
       }
     }
     table.energies_.emplace(component_name(entry), std::move(actions));
@@ -64,10 +71,12 @@ bool EnergyTable::apply(Architecture& architecture) const {
   for (StorageLevel& level : architecture.levels) {
     if (energies_.contains(level.name)) {
       any = true;
-      level.energy.read_j = energy_j(level.name, {"read"}).value_or(0);
-      level.energy.write_j = energy_j(level.name, {"write"}).value_or(0);
-      level.energy.update_j = energy_j(level.name, {"update", "write"}).value_or(0);
-      level.energy.leak_j = energy_j(level.name, {"leak"}).value_or(0);
+      // What the table does not have stays.
+      AccessEnergy& energy = level.energy;
+      energy.read_j = energy_j(level.name, {"random_read", "read"}).value_or(energy.read_j);
+      energy.write_j = energy_j(level.name, {"random_fill", "random_write", "write"}).value_or(energy.write_j);
+      energy.update_j = energy_j(level.name, {"random_update", "update", "random_write", "write"}).value_or(energy.update_j);
+      energy.leak_j = energy_j(level.name, {"leak"}).value_or(energy.leak_j);
     }
     if (const auto area = area_mm2(level.name)) {
       any = true;

@@ -15,7 +15,8 @@ namespace duet {
 
 class EnergyTable {
  public:
-  /// The `ERT` and `ART` of a document, either of which may be absent. A component goes by the last part of its name:
+  /// The `ERT` and `ART` (or their summaries) of a document, either of which may be absent. Of an action with several
+  /// arguments the dearest counts. A component goes by the last part of its name:
   /// "system.chip.buffer[0..3]" is buffer. \throws ConfigError with position.
   static EnergyTable read(const Config& config);
   /// Takes what `other` has and this one does not.

@@ -171,7 +171,8 @@ class PartModel {
   /// Filling `words` into each instance's tile at level c, by way of level k. c = levels: the multiply-accumulates.
   Energy step(std::size_t t, std::size_t c, std::size_t k, double words) const {
     const kernel::Plan::Level& parent = plan_.level[k];
-    const double wanted = words * between_[t][k][c], block = parent.block_words[t];
+    const double wanted = words * between_[t][k][c];
+    const kernel::Divisor& block = parent.block_words[t];
     Energy energy = 0;
     if (t == output) {
       if (c < levels_) {
@@ -206,9 +207,9 @@ class PartModel {
       if (!level.bounded_ports) continue;
       const double reads = loads[2 * l], writes = loads[2 * l + 1];
       double busy = 0;
-      if (level.read_bandwidth > 0) busy = std::max(busy, reads / level.read_bandwidth);
-      if (level.write_bandwidth > 0) busy = std::max(busy, writes / level.write_bandwidth);
-      if (level.shared_bandwidth > 0) busy = std::max(busy, (reads + writes) / level.shared_bandwidth);
+      if (level.bounded_read) busy = std::max(busy, reads / level.read_bandwidth);
+      if (level.bounded_write) busy = std::max(busy, writes / level.write_bandwidth);
+      if (level.bounded_shared) busy = std::max(busy, (reads + writes) / level.shared_bandwidth);
       most = std::max(most, kernel::round_up(busy));
     }
     return most;
@@ -310,15 +311,13 @@ class Solver {
     start();
     for (std::size_t l = plan_.levels; l-- > 0;) {
       cross(l);
-      if (!idle(l)) {
-        const LevelRules& rules = p_.space.rules(l);
-        std::uint32_t ordered = 0;
-        for (const std::size_t d : rules.order) ordered |= 1U << d;
-        for (std::size_t i = rules.order.size(); i-- > 0;) {
-          if (!sweep(l, 1U << rules.order[i])) return Status::stopped;
-        }
-        if (!sweep(l, ~ordered)) return Status::stopped;
+      const LevelRules& rules = p_.space.rules(l);
+      std::uint32_t ordered = 0;
+      for (const std::size_t d : rules.order) ordered |= 1U << d;
+      for (std::size_t i = rules.order.size(); i-- > 0;) {
+        if (!sweep(l, 1U << rules.order[i])) return Status::stopped;
       }
+      if (!sweep(l, ~ordered)) return Status::stopped;
       if (l > 0) {
         if (!boundary(l)) return Status::stopped;
       } else {
@@ -434,8 +433,7 @@ class Solver {
       label.from = nothing;
       label.what = start_kind;
       label.self = nothing;
-      if (ports_) label.loads = keep_loads(loads.data());
-      add(0, label, plan_.levels);
+      add(0, label, plan_.levels, loads.data());
     });
   }
 
@@ -466,22 +464,153 @@ class Solver {
     return known = energy + out;
   }
 
-  bool add(std::size_t u, const Label& label, std::size_t l) {
+  /// What a state costs at least from the tile decoded last, if loops of level l and further out are left: the first of
+  /// them that is relevant to an open tensor closes all such tensors at this tile, but for loops before it that no open
+  /// tensor depends on.
+  Energy prospect(std::uint64_t key, std::size_t l) {
+    std::array<Energy, tensor_count> alone;
+    std::array<bool, tensor_count> open;
+    Energy all = 0;
+    std::uint32_t relevant = 0;
+    for (std::size_t t = 0; t < tensor_count; ++t) {
+      alone[t] = rest(t, State::of(key, t), l);
+      open[t] = State::is_open(State::of(key, t));
+      if (open[t]) {
+        for (std::size_t d = 0; d < plan_.dimensions; ++d) relevant |= plan_.tensors[t].relevant[d] ? 1U << d : 0U;
+      }
+      all += alone[t];
+    }
+    if (relevant == 0) return all;
+    double free = 1;
+    bool left = false;
+    for (std::size_t d = 0; d < plan_.dimensions; ++d) {
+      if (index_[d] + 1 == list_[d].size()) continue;
+      if ((relevant >> d & 1) != 0) {
+        left = true;
+      } else {
+        free *= static_cast<double>(list_[d].back() / list_[d][index_[d]]);
+      }
+    }
+    if (!left) return all;
+    Energy best = infinite;
+    std::array<std::array<Energy, 2>, tensor_count> plain;  // closed by a loop that does not slide
+    for (auto& entry : plain) entry[0] = -1;
+    for (std::size_t d = 0; d < plan_.dimensions; ++d) {
+      if ((relevant >> d & 1) == 0 || index_[d] + 1 == list_[d].size()) continue;
+      Energy energy = 0;
+      for (std::size_t t = 0; t < tensor_count; ++t) {
+        if (!open[t] || !plan_.tensors[t].relevant[d]) {
+          energy += alone[t];
+          continue;
+        }
+        const bool slides = plan_.tensors[t].axes[plan_.tensors[t].axis_of[d]].two;
+        if (!slides && plain[t][0] >= 0) {
+          energy += plain[t][0];
+          continue;
+        }
+        const Energy closing = closing_at_least(t, State::of(key, t) & (State::open_flag - 1U), l, d, slides, free);
+        if (!slides) plain[t][0] = closing;
+        energy += closing;
+      }
+      best = std::min(best, energy);
+    }
+    return best;
+  }
+
+  /// What must still come through the ports of the levels that a state names: every word of a tile once.
+  std::array<double, 2 * max_levels> loads_ahead(std::uint64_t key) const {
+    std::array<double, 2 * max_levels> loads{};
+    for (std::size_t t = 0; t < tensor_count; ++t) {
+      const std::uint16_t state = State::of(key, t);
+      const unsigned mask = State::is_open(state) ? state & (State::open_flag - 1U) : 1U << state;
+      std::size_t inner = plan_.levels;
+      for (std::size_t c = plan_.levels; c-- > 0;) {
+        if ((mask >> c & 1) == 0) continue;
+        if (inner < plan_.levels) model_.load(t, inner, c, model_.least(t, inner), loads.data());
+        inner = c;
+      }
+      if (inner > 0 && t != output) loads[2 * inner + 1] += model_.least(t, inner);
+    }
+    return loads;
+  }
+
+  /// Whether a label is no worse than another of the same state in anything that can still make a difference: its cycles so
+  /// far and the loads of levels whose ports are not done with.
+  bool no_worse(const Label& a, const Label& b, std::size_t l) const {
+    std::uint32_t pending = (2U << l) - 1;
+    for (std::size_t t = 0; t < tensor_count; ++t) {
+      const std::uint16_t state = State::of(a.key, t);
+      if (State::is_open(state)) pending |= state & (State::open_flag - 1U);
+    }
+    const double *x = loads_of(a), *y = loads_of(b);
+    for (std::size_t w = 0; w < width_; ++w) {
+      if ((pending >> (w / 2) & 1) != 0 && plan_.level[w / 2].bounded_ports && x[w] > y[w]) return false;
+    }
+    return std::max(node_.cycles, model_.cycles(x)) <= std::max(node_.cycles, model_.cycles(y));
+  }
+
+  /// Whether what is wanted by levels further out can still fit there: tiles only grow.
+  bool fits(std::uint64_t key) const {
+    for (std::size_t t = 0; t < tensor_count; ++t) {
+      const std::uint16_t k = State::of(key, t);
+      if (State::is_open(k) || !plan_.level[k].bounded_capacity) continue;
+      double held = 0;
+      for (std::size_t other = t; other < tensor_count; ++other) {
+        if (State::of(key, other) == k) held += model_.words(other, k, steps_) * plan_.level[k].word_bits[other];
+      }
+      if (held > plan_.level[k].capacity_bits) return false;
+    }
+    return true;
+  }
+
+  Energy closing_at_least(std::size_t t, unsigned mask, std::size_t l, std::size_t d, bool slides, double free) const {
+    const double n = slides ? static_cast<double>(list_[d].back() / list_[d][index_[d]]) : 1;
+    const double outer = model_.iterations() / volume_ / n / free;
+    // With a fan-out in between the step may be larger; only boxes are sure to share less then.
+    const bool sure = !plan_.distinct || model_.inside(l)[d] == model_.inside(0)[d];
+    Energy energy = 0;
+    std::size_t inner = plan_.levels;
+    double words = 0;
+    for (std::size_t c = plan_.levels; c-- > 0;) {
+      if ((mask >> c & 1) == 0) continue;
+      if (inner < plan_.levels) energy += model_.step(t, inner, c, words);
+      words = slides && !sure ? model_.words(t, c, steps_) * outer : model_.fetched(t, c, l, steps_, d, n, outer);
+      words = std::max(words, model_.least(t, c));
+      inner = c;
+    }
+    Energy out = infinite;
+    for (const std::int64_t parent : p_.parents_of(t, inner)) {
+      const auto k = static_cast<std::size_t>(parent);
+      if (k <= l) out = std::min(out, model_.step(t, inner, k, words) + model_.from(t, k));
+    }
+    return energy + out;
+  }
+
+  /// `loads`: the label's, if they are new; null: they are stored already.
+  void add(std::size_t u, const Label& label, std::size_t l, const double* loads = nullptr) {
     Energy energy = label.energy;
     for (std::size_t t = 0; t < tensor_count; ++t) energy += rest(t, State::of(label.key, t), l);
+    if (!promising(energy, loads != nullptr || !ports_ ? loads : loads_of(label))) return;
+    buckets_[u].push_back(label);
+    if (ports_ && loads != nullptr) buckets_[u].back().loads = keep_loads(loads);
+  }
+
+  const double* loads_of(const Label& label) const { return &loads_[label.loads * width_]; }
+
+  /// Whether something that costs `energy` in the end may be better than the limit.
+  bool promising(Energy energy, const double* loads) {
     if (!(energy < infinite)) return false;
-    const double cycles = ports_ ? std::max(node_.cycles, model_.cycles(&loads_[label.loads * width_])) : node_.cycles;
+    const double cycles = ports_ ? std::max(node_.cycles, model_.cycles(loads)) : node_.cycles;
     if (p_.hopeless_against(p_.price(cycles, model_.total(energy, cycles)), limit_)) return false;
     if (energy > most_energy_) {
       trimmed_ = true;
       return false;
     }
-    buckets_[u].push_back(label);
     return true;
   }
 
   /// Leaves the best of equal states, and of those that could still differ in their ports all that are best in something.
-  void reduce(std::vector<Label>& labels) {
+  void reduce(std::vector<Label>& labels, std::size_t l) {
     std::sort(labels.begin(), labels.end(), [](const Label& a, const Label& b) {
       if (a.key != b.key) return a.key < b.key;
       if (a.energy != b.energy) return a.energy < b.energy;
@@ -494,16 +623,27 @@ class Solver {
         first = kept;
       } else {
         bool dominated = !ports_;
-        for (std::size_t j = first; !dominated && j < kept; ++j) {
-          const double *a = &loads_[labels[j].loads * width_], *b = &loads_[labels[i].loads * width_];
-          dominated = true;
-          for (std::size_t w = 0; w < width_; ++w) dominated = dominated && (a[w] <= b[w] || !plan_.level[w / 2].bounded_ports);
-        }
+        for (std::size_t j = first; !dominated && j < kept; ++j) dominated = no_worse(labels[j], labels[i], l);
         if (dominated) continue;
       }
       labels[kept++] = labels[i];
     }
     labels.resize(kept);
+    // Equal keys have equal prospects.
+    std::uint64_t key = ~std::uint64_t{0};
+    Energy ahead = 0;
+    std::array<double, 2 * max_levels> more{};
+    std::erase_if(labels, [&](const Label& label) {
+      if ((label.key & State::tensors) != key) {
+        key = label.key & State::tensors;
+        ahead = fits(key) ? prospect(key, l) : infinite;
+        if (ports_) more = loads_ahead(key);
+      }
+      if (!ports_) return !promising(label.energy + ahead, nullptr);
+      auto loads = more;
+      for (std::size_t w = 0; w < width_; ++w) loads[w] += loads_of(label)[w];
+      return !promising(label.energy + ahead, loads.data());
+    });
     for (Label& label : labels) {
       if (label.self != nothing) continue;
       label.self = static_cast<std::uint32_t>(trail_.size());
@@ -513,22 +653,25 @@ class Solver {
 
   bool stop() {
     ++states_;
-    if (states_ > most_states_ || trail_.size() > 60'000'000 || loads_.size() > 100'000'000) return true;
+    if (states_ > most_states_ || trail_.size() > 60'000'000 || loads_.size() > 60'000'000) return true;
     return (states_ & 0xfff) == 0 && p_.late();
   }
 
-  /// Whether loops here do nothing that loops of the level above could not do as well: nothing is kept, nothing spread
-  /// above, nothing said about loops.
+  /// Whether loops of level l, if it keeps nothing, could as well stand at the level above: no rule speaks of them, and the
+  /// fan-out in between spreads no dimension of an axis with two terms, whose strides would change.
   bool idle(std::size_t l) const {
     if (l == 0) return false;
     const LevelRules &rules = p_.space.rules(l), &above = p_.space.rules(l - 1);
-    for (std::size_t t = 0; t < tensor_count; ++t) {
-      if (rules.may_keep[t]) return false;
-    }
-    if (p_.space.spreads(l - 1)[node_.spread[l - 1]].children > 1) return false;
     if (!rules.order.empty() || !above.order.empty()) return false;
     for (std::size_t d = 0; d < plan_.dimensions; ++d) {
       if (rules.fixed[d] != 0 || above.fixed[d] != 0 || rules.rest[d]) return false;
+    }
+    const FactorVector& factors = p_.space.spreads(l - 1)[node_.spread[l - 1]].factors;
+    for (const kernel::TensorShape& tensor : plan_.tensors) {
+      for (std::size_t i = 0; i < tensor.axis_count; ++i) {
+        const kernel::Axis& axis = tensor.axes[i];
+        if (axis.two && (factors[axis.a] > 1 || factors[axis.b] > 1)) return false;
+      }
     }
     return true;
   }
@@ -566,16 +709,29 @@ class Solver {
     return count;
   }
 
+  /// Whether a state leads to nothing kept at level l, whatever its loops.
+  static bool keeps_nothing(std::uint64_t key, std::size_t l) {
+    for (std::size_t t = 0; t < tensor_count; ++t) {
+      const std::uint16_t state = State::of(key, t);
+      if (State::is_open(state) || state == State::closed(l)) return false;
+    }
+    return true;
+  }
+
   /// Puts loops over the dimensions of `allowed` at level l on all tiles.
   bool sweep(std::size_t l, std::uint32_t allowed) {
     const LevelRules& rules = p_.space.rules(l);
+    const bool may_idle = idle(l);
     for (std::size_t u = 0; u < tiles_; ++u) {
       if (buckets_[u].empty()) continue;
-      reduce(buckets_[u]);
       decode(u);
+      reduce(buckets_[u], l);
       for (std::size_t i = 0; i < buckets_[u].size(); ++i) {
         if (stop()) return false;
         const Label label = buckets_[u][i];
+        if (may_idle && keeps_nothing(label.key, l)) continue;
+        std::array<double, 2 * max_levels> here;  // the pool may move
+        if (ports_) std::copy_n(loads_of(label), width_, here.begin());
         for (std::size_t d = 0; d < plan_.dimensions; ++d) {
           if ((allowed >> d & 1) == 0 || successors_[d][index_[d]].empty()) continue;
           const bool fixed = rules.fixed[d] != 0;
@@ -596,7 +752,7 @@ class Solver {
             moved.level = static_cast<std::uint8_t>(l);
             if (fixed) moved.key |= State::done_bit(d);
             if (closes) {
-              close(moved, 0, l, d, static_cast<double>(next.n), u + next.offset);
+              close(moved, ports_ ? here.data() : nullptr, 0, l, d, static_cast<double>(next.n), u + next.offset);
             } else {
               add(u + next.offset, moved, l);
             }
@@ -614,10 +770,12 @@ class Solver {
   }
 
   /// The loop over d closes the open tensors from `t` on.
-  void close(const Label& label, std::size_t t, std::size_t l, std::size_t d, double n, std::size_t to) {
+  void close(const Label& label, const double* before_loads, std::size_t t, std::size_t l, std::size_t d, double n, std::size_t to) {
     while (t < tensor_count && !(State::is_open(State::of(label.key, t)) && plan_.tensors[t].relevant[d])) ++t;
     if (t == tensor_count) {
-      add(to, label, l);
+      std::array<double, 2 * max_levels> loads;
+      if (ports_) std::copy_n(before_loads, width_, loads.begin());  // the pool may move
+      add(to, label, l, ports_ ? loads.data() : nullptr);
       return;
     }
     const unsigned mask = State::of(label.key, t) & (State::open_flag - 1U);
@@ -626,7 +784,7 @@ class Solver {
     std::size_t inner = plan_.levels;
     double words = 0;
     std::array<double, 2 * max_levels> loads;
-    if (ports_) std::copy_n(&loads_[label.loads * width_], width_, loads.begin());
+    if (ports_) std::copy_n(before_loads, width_, loads.begin());
     for (std::size_t c = plan_.levels; c-- > 0;) {
       if ((mask >> c & 1) == 0) continue;
       if (inner < plan_.levels) {
@@ -642,24 +800,22 @@ class Solver {
       if (k > l) continue;
       closed.energy = before + model_.step(t, inner, k, words);
       closed.key = State::with(label.key, t, State::closed(k));
-      if (ports_) {
-        auto through = loads;
-        model_.load(t, inner, k, words, through.data());
-        closed.loads = keep_loads(through.data());
-      }
-      close(closed, t + 1, l, d, n, to);
+      auto through = loads;
+      if (ports_) model_.load(t, inner, k, words, through.data());
+      close(closed, through.data(), t + 1, l, d, n, to);
     }
   }
 
   /// Decides what level l keeps.
   bool boundary(std::size_t l) {
     const LevelRules& rules = p_.space.rules(l);
+    const bool may_idle = idle(l);
     for (std::size_t u = 0; u < tiles_; ++u) {
       if (buckets_[u].empty()) continue;
-      reduce(buckets_[u]);
+      decode(u);
+      reduce(buckets_[u], l);
       std::vector<Label> labels;
       labels.swap(buckets_[u]);
-      decode(u);
       bool possible = true;
       for (std::size_t d = 0; d < plan_.dimensions; ++d) {
         possible = possible && !(rules.rest[d] && index_[d] + 1 != list_[d].size());
@@ -671,7 +827,9 @@ class Solver {
       for (std::size_t t = 0; t < tensor_count; ++t) bits[t] = model_.words(t, l, steps_) * plan_.level[l].word_bits[t];
       for (const Label& label : labels) {
         if (stop()) return false;
-        for (unsigned mask = 0; mask < 1U << tensor_count; ++mask) {
+        // The same with its loops at the level above is there as well.
+        const bool moved = may_idle && label.what < max_dimensions && label.level == l;
+        for (unsigned mask = moved ? 1 : 0; mask < 1U << tensor_count; ++mask) {
           bool allowed = true;
           double held = 0;
           Label next = label;
@@ -705,8 +863,8 @@ class Solver {
   void finish() {
     const LevelRules& rules = p_.space.rules(0);
     const std::size_t u = tiles_ - 1;
-    reduce(buckets_[u]);
     decode(u);
+    reduce(buckets_[u], 0);
     double held = 0;
     for (std::size_t t = 0; t < tensor_count; ++t) held += model_.words(t, 0, steps_) * plan_.level[0].word_bits[t];
     if (held > rules.capacity_bits || held < rules.min_capacity_bits) return;
@@ -950,7 +1108,7 @@ MapperResult CertifiedMapper::map(const CostModel& model, const MapperRequest& r
 
   const std::uint64_t effort = request.effort > 0 ? request.effort : std::numeric_limits<std::uint64_t>::max() / 2;
   // Budgets that grow until something is found below them: little is looked at that is not needed for the proof.
-  constexpr std::array<double, 8> growth{1.02, 1.05, 1.1, 1.2, 1.5, 2, 4, 16};
+  constexpr std::array<double, 8> growth{1.1, 1.3, 1.7, 2.3, 3.5, 6, 16, 256};
   ObjectiveValue least;
   nodes_below(p, std::nullopt, least);
   ObjectiveValue lower = least;  // of everything that is still open

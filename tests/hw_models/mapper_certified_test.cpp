@@ -2,10 +2,16 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
+#include <sstream>
+#include <string>
+#include <vector>
 
+#include <fmt/format.h>
+
+#include "core/random.hpp"
 #include "hw_models/mappers/certified.hpp"
 #include "hw_models/mapspace.hpp"
+#include "hw_models/proof_checker.hpp"
 #include "tests/hw_models/random_problem.hpp"
 #include "tests/testing.hpp"
 
@@ -60,6 +66,33 @@ TEST(CertifiedMapper, FindsWhatExhaustiveSearchFinds) {
   }
   EXPECT_GT(found, want / 2);
   RecordProperty("with_mapping", static_cast<int>(found));
+}
+
+std::string proof_of(const CostModel& model, const Objective& objective, MapperResult* result = nullptr) {
+  MapperRequest request;
+  request.objective = objective;
+  std::ostringstream out;
+  const MapperResult found = CertifiedMapper().map(model, request, &out);
+  if (result != nullptr) *result = found;
+  return out.str();
+}
+
+ProofVerdict checked(const std::string& log) {
+  std::istringstream in(log);
+  return check_proof(in);
+}
+
+TEST(ProofChecker, AcceptsEveryLog) {
+  std::size_t logs = 0;
+  for (std::uint64_t index = 0; logs < 300; ++index) {
+    SCOPED_TRACE(index);
+    const testing::MapperProblem problem = testing::random_problem(3, index);
+    const std::string log = proof_of(CostModel(problem.einsum, problem.architecture, problem.options), problem.objective);
+    if (log.empty()) continue;
+    const ProofVerdict verdict = checked(log);
+    ASSERT_TRUE(verdict.accepted) << verdict.line << ": " << verdict.message << "\n" << log;
+    ++logs;
+  }
 }
 
 }  // namespace

@@ -59,7 +59,7 @@ Mapping row_stationary(const Layer& layer, const Einsum& einsum) {
   mapping.levels[sum_spad].temporal[M] = layer.p;
   mapping.levels[weight_spad].temporal[C] = layer.q;
   mapping.levels[weight_spad].temporal[S] = layer.kernel;
-  // Sets of R × e elements; a set wider than the array is folded.
+  // Sets of R × e elements; a set wider than the array is folded (P along y).
   LevelMapping& shared = mapping.levels[buffer];
   shared.x[P] = std::min(layer.e, columns);
   shared.y[P] = divided_up(layer.e, columns);
@@ -138,7 +138,7 @@ std::string eyeriss_section(const std::filesystem::path& data) {
     const Einsum einsum = convolution_einsum(shape);
     const CostModel model(einsum, architecture);
     const Mapping mapping = row_stationary(layer, einsum);
-    if (const auto why = model.why_invalid(mapping)) throw std::runtime_error(std::string(layer.name) + ": " + *why);
+    if (const auto why = model.why_invalid(mapping, true)) throw std::runtime_error(std::string(layer.name) + ": " + *why);
     const MappingCost cost = model.evaluate(mapping);
     const auto words = [&](std::size_t level) {
       double sum = 0;
@@ -175,7 +175,7 @@ std::string eyeriss_section(const std::filesystem::path& data) {
          "Five convolutional layers, batch 4, measured on the chip (Chen et al., JSSC 2017; written down from memory of the "
          "paper), against the template [eyeriss](hardware/templates.md#eyeriss) with its standard values under the paper's "
          "row-stationary mappings (its table III: m, n, e, p, q, r, t; from memory too, and confirmed by the elements in use "
-         "and by fitting the buffer).\n\n" +
+         "and by fitting the buffer and the template's constraints).\n\n" +
          time + "\n" + traffic + "\n| sum | chip | model | ratio | ρ |\n|---|---|---|---|---|\n" +
          row("processing", model_time, chip_time, "ms") + row("DRAM", model_dram, chip_dram, "MB") +
          row("buffer", model_buffer, chip_buffer, "MB") + row("energy without DRAM", model_energy, chip_energy, "mJ") +
