@@ -70,7 +70,7 @@ void read_mesh(const Config& config, std::int64_t& x, std::int64_t& y) {
 }
 
 StorageLevel read_level(const Config& config) {
-  config.allow_only({"name", "instances", "capacity", "word_bits", "block_bits", "read_bandwidth", "write_bandwidth",
+  config.allow_only({"name", "instances", "capacity", "word_bits", "block_bits", "cluster", "read_bandwidth", "write_bandwidth",
                      "shared_bandwidth", "multiple_buffering", "keep", "bypass", "multicast", "reduction", "energy",
                      "area", "constraints"});
   StorageLevel level;
@@ -92,6 +92,7 @@ StorageLevel read_level(const Config& config) {
     }
   }
   if (const auto bits = config.find("block_bits")) level.block_bits = read_bits(*bits);
+  if (const auto instances = config.find("cluster")) level.cluster = instances->integer(1, std::int64_t{1} << 40);
   const auto bandwidth = [&](std::string_view key, std::optional<double>& words) {
     if (const auto value = config.find(key)) words = value->number(1e-9);
   };
@@ -184,6 +185,9 @@ std::optional<std::string> why_invalid(const Architecture& architecture) {
     if (!names.insert(level.name).second) return fmt::format("two levels are called '{}'", level.name);
     if (level.mesh_x < 1 || level.mesh_y < 1) return fmt::format("level '{}' has no instance", level.name);
     if (level.capacity_bits && *level.capacity_bits < 0) return fmt::format("level '{}' has a negative capacity", level.name);
+    if (level.cluster < 1 || level.instances() % level.cluster != 0) {
+      return fmt::format("the {} instances of '{}' are no clusters of {}", level.instances(), level.name, level.cluster);
+    }
     if (!(level.multiple_buffering >= 1)) return fmt::format("level '{}': multiple buffering below 1", level.name);
     for (const Tensor tensor : all_tensors) {
       const auto t = static_cast<std::size_t>(tensor);

@@ -171,7 +171,8 @@ class PartModel {
   /// Filling `words` into each instance's tile at level c, by way of level k. c = levels: the multiply-accumulates.
   Energy step(std::size_t t, std::size_t c, std::size_t k, double words) const {
     const kernel::Plan::Level& parent = plan_.level[k];
-    const double wanted = words * between_[t][k][c], block = parent.block_words[t];
+    const double wanted = words * between_[t][k][c];
+    const kernel::Divisor& block = parent.block_words[t];
     Energy energy = 0;
     if (t == output) {
       if (c < levels_) {
@@ -206,9 +207,9 @@ class PartModel {
       if (!level.bounded_ports) continue;
       const double reads = loads[2 * l], writes = loads[2 * l + 1];
       double busy = 0;
-      if (level.read_bandwidth > 0) busy = std::max(busy, reads / level.read_bandwidth);
-      if (level.write_bandwidth > 0) busy = std::max(busy, writes / level.write_bandwidth);
-      if (level.shared_bandwidth > 0) busy = std::max(busy, (reads + writes) / level.shared_bandwidth);
+      if (level.bounded_read) busy = std::max(busy, reads / level.read_bandwidth);
+      if (level.bounded_write) busy = std::max(busy, writes / level.write_bandwidth);
+      if (level.bounded_shared) busy = std::max(busy, (reads + writes) / level.shared_bandwidth);
       most = std::max(most, kernel::round_up(busy));
     }
     return most;
@@ -1092,6 +1093,11 @@ MapperResult CertifiedMapper::map(const CostModel& model, const MapperRequest& r
   MapperResult result;
   if (model.options().as_timeloop) {
     result.why_none = "the certified mapper bounds what the loop nest does, not Timeloop's extrapolation of it";
+    return result;
+  }
+  for (const StorageLevel& level : model.architecture().levels) {
+    if (level.cluster == 1) continue;
+    result.why_none = "the certified mapper does not know instances that share their accesses (level '" + level.name + "')";
     return result;
   }
   const Problem p(model, request);
