@@ -167,6 +167,7 @@ Json accelerator_json(const Architecture& architecture) {
     Json entry{{"name", level.name},
                {"instances", {level.mesh_x, level.mesh_y}},
                {"block_bits", level.block_bits},
+               {"cluster", level.cluster},
                {"multiple_buffering", number(level.multiple_buffering)},
                {"keep", tensors(level, StorageLevel::Policy::keep)},
                {"bypass", tensors(level, StorageLevel::Policy::bypass)},

@@ -167,6 +167,7 @@ StorageLevel read_level(const Component& component) {
   std::int64_t block = whole_attribute(attributes, {"block_size", "n_words"}, 0);
   if (block == 0) block = width > 0 ? std::max<std::int64_t>(1, width / (word * cluster)) : 1;
   level.word_bits.fill(word);
+  if (level.instances() % cluster == 0) level.cluster = cluster;
   level.block_bits = block * word;
   const bool dram = component.kind.find("dram") != std::string::npos;
   if (const std::int64_t entries = whole_attribute(attributes, {"entries"}, 0); entries > 0) {

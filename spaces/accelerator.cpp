@@ -62,7 +62,7 @@ void add(Hasher& hasher, const LevelConstraints& constraints) {
 
 void add(Hasher& hasher, const StorageLevel& level) {
   hasher.add(std::string_view(level.name)).add(level.mesh_x).add(level.mesh_y);
-  hasher.add(level.capacity_bits.value_or(-1)).add(level.block_bits);
+  hasher.add(level.capacity_bits.value_or(-1)).add(level.block_bits).add(level.cluster);
   for (std::size_t t = 0; t < tensor_count; ++t) {
     hasher.add(level.word_bits[t]).add(static_cast<std::uint64_t>(level.policy[t]));
   }

@@ -59,6 +59,9 @@ struct StorageLevel {
   std::int64_t block_bits = 0;                           ///< moved by one access; 0: one word
   /// Words per cycle and instance of a read port, a write port and of both together; nothing: unbounded.
   std::optional<double> read_bandwidth, write_bandwidth, shared_bandwidth;
+  /// Instances that one access serves together: its energy is that of all of them. Those that a mapping uses are taken to
+  /// be spread over all clusters.
+  std::int64_t cluster = 1;
   double multiple_buffering = 1;                         ///< 2: half of the capacity holds the tile
   std::array<Policy, tensor_count> policy{};
   bool multicast = true;   ///< the network below delivers one read to all children that want the same tile

@@ -111,8 +111,8 @@ void Reader::mesh(const Config& config, std::int64_t& x, std::int64_t& y) const 
 }
 
 StorageLevel Reader::level(const Config& config) const {
-  config.allow_only({"name", "instances", "capacity", "word_bits", "block_bits", "read_bandwidth", "write_bandwidth",
-                     "shared_bandwidth", "multiple_buffering", "keep", "bypass", "multicast", "reduction", "energy",
+  config.allow_only({"name", "instances", "capacity", "word_bits", "block_bits", "cluster", "read_bandwidth",
+                     "write_bandwidth", "shared_bandwidth", "multiple_buffering", "keep", "bypass", "multicast", "reduction", "energy",
                      "area", "technology", "constraints"});
   StorageLevel level;
   level.name = config.at("name").text();
@@ -133,6 +133,7 @@ StorageLevel Reader::level(const Config& config) const {
     }
   }
   if (const auto block = config.find("block_bits")) level.block_bits = bits(*block);
+  if (const auto together = config.find("cluster")) level.cluster = integer(*together, 1, std::int64_t{1} << 40);
   const auto bandwidth = [&](std::string_view key, std::optional<double>& words) {
     if (const auto value = config.find(key)) words = number(*value, 1e-9);
   };
@@ -175,13 +176,14 @@ bool keeps_anything(const StorageLevel& level) {
                      [](StorageLevel::Policy policy) { return policy != StorageLevel::Policy::bypass; });
 }
 
-/// Bits of one access: a block, or the widest word that the level may keep.
+/// Bits of one access: a block, or the widest word that the level may keep, in every instance of a cluster.
 double access_bits(const StorageLevel& level) {
   std::int64_t bits = 1;
   for (std::size_t t = 0; t < tensor_count; ++t) {
     if (level.policy[t] != StorageLevel::Policy::bypass) bits = std::max(bits, level.word_bits[t]);
   }
-  return static_cast<double>(level.block_bits == 0 ? bits : std::max(bits, level.block_bits / bits * bits));
+  const std::int64_t block = level.block_bits == 0 ? bits : std::max(bits, level.block_bits / bits * bits);
+  return static_cast<double>(block * level.cluster);
 }
 
 /// Energies and areas that the text does not give, from the technology.

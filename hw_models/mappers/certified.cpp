@@ -1095,6 +1095,11 @@ MapperResult CertifiedMapper::map(const CostModel& model, const MapperRequest& r
     result.why_none = "the certified mapper bounds what the loop nest does, not Timeloop's extrapolation of it";
     return result;
   }
+  for (const StorageLevel& level : model.architecture().levels) {
+    if (level.cluster == 1) continue;
+    result.why_none = "the certified mapper does not know instances that share their accesses (level '" + level.name + "')";
+    return result;
+  }
   const Problem p(model, request);
   const auto offer = [&](const Mapping& mapping, const QuickCost& cost) {
     const ObjectiveValue now = p.price(cost.cycles, cost.energy_j);

@@ -234,6 +234,37 @@ ART_summary:
   EXPECT_DOUBLE_EQ(a.levels[1].area_mm2, 1);
 }
 
+/// 16 registers of 4 units each make one access together: of 8 that are used, two clusters pay.
+TEST(TimeloopForms, ClustersShareAccesses) {
+  const Architecture a = architecture(R"(
+architecture:
+  subtree:
+  - name: system
+    local:
+    - {name: DRAM, class: DRAM, attributes: {datawidth: 8}}
+    - {name: regs[1..32], class: storage, attributes: {depth: 1, width: 128, cluster_size: 16, datawidth: 8, meshX: 32}}
+    - {name: mac[1..32], class: intmac, attributes: {meshX: 32}}
+ERT: {tables: [{name: system.regs, actions: [{name: read, energy: 2}, {name: write, energy: 3}]}]}
+)");
+  EXPECT_EQ(a.levels[1].cluster, 16);
+  EXPECT_EQ(a.levels[1].block_words(Tensor::weight), 1);
+  const Einsum e = problem("problem: {instance: {C: 8, M: 4, R: 1, S: 1, N: 1, P: 1, Q: 1}}");
+  const CostModel model(e, a, timeloop_options());
+  const auto energy = [&](const char* factors) {
+    const Mapping mapping = read_timeloop_mapping(
+        Config::parse(fmt::format("- {{target: DRAM, type: spatial, factors: {}}}\n- {{target: DRAM, type: temporal, factors: "
+                                  "C0 M0}}\n- {{target: regs, type: bypass, keep: [Weights], bypass: [Inputs, Outputs]}}\n",
+                                  factors), "m.yaml"), e, a);
+    EXPECT_EQ(model.why_invalid(mapping), std::nullopt);
+    const MappingCost cost = model.evaluate(mapping);
+    EXPECT_EQ(model.quick(mapping).energy_j, cost.energy_j);
+    return cost.levels[1].dynamic_energy_j * 1e12;
+  };
+  // 32 weights, each read and filled once; by 8 units 4 times 2 clusters, by one 32 times one.
+  EXPECT_NEAR(energy("C8"), 4 * 2 * (2 + 3), 1e-9);
+  EXPECT_NEAR(energy("C1"), 32 * (2 + 3), 1e-9);
+}
+
 TEST(TimeloopForms, Problems) {
   const std::string sizes = "C: 3, M: 8, R: 3, S: 3, N: 1, P: 7, Q: 5, Wstride: 2";
   const Einsum named = problem("problem: {shape: cnn-layer, instance: {" + sizes + "}}");

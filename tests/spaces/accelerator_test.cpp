@@ -38,6 +38,7 @@ TEST(Accelerator, FingerprintCoversWhatCostsDependOn) {
       [](Architecture& a) { a.levels[0].write_bandwidth = 2; },
       [](Architecture& a) { a.levels[0].shared_bandwidth = 2; },
       [](Architecture& a) { a.levels[1].multiple_buffering = 2; },
+      [](Architecture& a) { a.levels[1].cluster = 2; },
       [](Architecture& a) { a.levels[1].policy[0] = StorageLevel::Policy::keep; },
       [](Architecture& a) { a.levels[1].multicast = false; },
       [](Architecture& a) { a.levels[1].reduction = false; },
