@@ -23,6 +23,7 @@ struct Context {
 
 void add_run(CLI::App& app, Context& context);       // run
 void add_catalog(CLI::App& app, Context& context);   // list, describe, validate
+void add_cost(CLI::App& app, Context& context);      // cost, map
 void add_evaluate(CLI::App& app, Context& context);  // evaluate
 void add_results(CLI::App& app, Context& context);   // trials, best, pareto, export, query
 void add_tournament(CLI::App& app, Context& context);  // tournament

@@ -65,6 +65,7 @@ int main(int argc, char** argv) {
     add_run(app, context);
     add_catalog(app, context);
     add_evaluate(app, context);
+    add_cost(app, context);
     add_results(app, context);
     add_tournament(app, context);
     add_import(app, context);

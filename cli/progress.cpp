@@ -75,7 +75,7 @@ std::string Progress::line() const {
     if (simulated_budget) text += " of " + human(*simulated_budget, "s");
   }
   for (std::size_t k = 0; k < specification_.objectives.size() && !ideal_.empty(); ++k) {
-    const Objective& objective = specification_.objectives[k];
+    const SearchObjective& objective = specification_.objectives[k];
     const Metric& metric = specification_.metrics[objective.metric].metric;
     const double best = objective.direction == Direction::minimize ? ideal_[k] : -ideal_[k];
     text += fmt::format("  {} {}", metric.name, human(best, metric.unit));

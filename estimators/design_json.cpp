@@ -137,8 +137,9 @@ nlohmann::json to_json(const Network& network) {
           {"macs", network.macs()}};
 }
 
-nlohmann::json to_json(const Accelerator& accelerator) {
-  const auto& array = std::get<SystolicArray>(accelerator);
+namespace {
+
+Json accelerator_json(const SystolicArray& array) {
   return {{"type", "systolic_array"},
           {"rows", array.rows},
           {"columns", array.columns},
@@ -149,6 +150,64 @@ nlohmann::json to_json(const Accelerator& accelerator) {
           {"word_bits", array.word_bits},
           {"clock_hz", number(array.clock_hz)},
           {"dram_bandwidth_bytes_per_s", number(array.dram_bandwidth_bytes_per_s)}};
+}
+
+/// Names of the tensors for which a level has the policy.
+Json tensors(const StorageLevel& level, StorageLevel::Policy policy) {
+  Json names = Json::array();
+  for (const Tensor tensor : all_tensors) {
+    if (level.policy[static_cast<std::size_t>(tensor)] == policy) names.push_back(to_string(tensor));
+  }
+  return names;
+}
+
+Json accelerator_json(const Architecture& architecture) {
+  Json levels = Json::array();
+  for (const StorageLevel& level : architecture.levels) {
+    Json entry{{"name", level.name},
+               {"instances", {level.mesh_x, level.mesh_y}},
+               {"block_bits", level.block_bits},
+               {"cluster", level.cluster},
+               {"multiple_buffering", number(level.multiple_buffering)},
+               {"keep", tensors(level, StorageLevel::Policy::keep)},
+               {"bypass", tensors(level, StorageLevel::Policy::bypass)},
+               {"multicast", level.multicast},
+               {"reduction", level.reduction},
+               {"energy_j",
+                {{"read", level.energy.read_j},
+                 {"write", level.energy.write_j},
+                 {"update", level.energy.update_j},
+                 {"leak", level.energy.leak_j}}},
+               {"area_mm2", number(level.area_mm2)}};
+    for (const Tensor tensor : all_tensors) {
+      entry["word_bits"][to_string(tensor)] = level.word_bits[static_cast<std::size_t>(tensor)];
+    }
+    if (level.capacity_bits) entry["capacity_bits"] = *level.capacity_bits;
+    if (level.read_bandwidth) entry["read_bandwidth"] = number(*level.read_bandwidth);
+    if (level.write_bandwidth) entry["write_bandwidth"] = number(*level.write_bandwidth);
+    if (level.shared_bandwidth) entry["shared_bandwidth"] = number(*level.shared_bandwidth);
+    levels.push_back(std::move(entry));
+  }
+  const ComputeUnits& compute = architecture.compute;
+  Json entry{{"type", "architecture"},
+             {"name", architecture.name},
+             {"clock_hz", number(architecture.clock_hz)},
+             {"levels", std::move(levels)},
+             {"compute",
+              {{"name", compute.name},
+               {"instances", {compute.mesh_x, compute.mesh_y}},
+               {"energy_j", compute.energy_j},
+               {"area_mm2", number(compute.area_mm2)}}}};
+  if (const auto& unit = architecture.vector_unit) {
+    entry["vector_unit"] = {{"lanes", unit->lanes}, {"energy_j", unit->energy_j}, {"area_mm2", number(unit->area_mm2)}};
+  }
+  return entry;
+}
+
+}  // namespace
+
+nlohmann::json to_json(const Accelerator& accelerator) {
+  return std::visit([](const auto& machine) { return accelerator_json(machine); }, accelerator);
 }
 
 nlohmann::json request_json(const Design& design) {

@@ -14,7 +14,8 @@ nlohmann::json request_json(const Design& design);
 /// {"nodes": [{"name", "op", "inputs", "shape", attributes…}], "output", "parameters", "macs"}
 nlohmann::json to_json(const Network& network);
 
-/// {"type": "systolic_array", the fields of SystolicArray…}
+/// {"type": "systolic_array", the fields of SystolicArray…} or {"type": "architecture", "levels": [outermost first],
+/// "compute", …}
 nlohmann::json to_json(const Accelerator& accelerator);
 
 }  // namespace duet

@@ -62,6 +62,8 @@ std::vector<Evaluation> estimate_each(std::span<const Design> designs,
   return results;
 }
 
+void Estimator::use_store(std::shared_ptr<KeyValueStore> /*store*/) {}
+
 void Estimator::observe(const Design&, const Evaluation&) {}
 
 Evaluation estimate_checked(const Estimator& estimator, const Design& design, std::stop_token stop) {

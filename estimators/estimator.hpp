@@ -54,6 +54,10 @@ class Estimator {
   /// Whether keeping results is worth more than computing them again. Cheap closed forms say no.
   virtual bool expensive() const { return true; }
 
+  /// Where parts of results (a layer's mapping) can be kept for later runs, under keys of the estimator's own. Called before
+  /// estimate(), if at all. The default keeps nothing.
+  virtual void use_store(std::shared_ptr<KeyValueStore> store);
+
   /// One Evaluation per design, in order, each with one finite value per metric or a reason. Thread-safe. A stop
   /// request ends long evaluations early; their results are then discarded.
   virtual std::vector<Evaluation> estimate(std::span<const Design> designs, std::stop_token stop) const = 0;

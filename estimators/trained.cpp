@@ -138,7 +138,7 @@ std::int64_t word_bits_of(const Design& design, const Options& options) {
   std::int64_t bits = options.integer("word_bits");
   if (!options.given("word_bits")) {
     for (const Accelerator& accelerator : design.accelerators()) {
-      bits = std::min(bits, std::visit([](const auto& machine) { return machine.word_bits; }, accelerator));
+      bits = std::min(bits, operand_bits(accelerator));
     }
   }
   if (bits < 2)

@@ -34,6 +34,7 @@ void attach_caches(Specification& specification, Store& store) {
   for (Specification::Scorer& scorer : specification.scorers) {
     // What learns gives other results tomorrow: not for a cache.
     if (!scorer.estimator->expensive() || scorer.estimator->learns() || dynamic_cast<CachedEstimator*>(scorer.estimator.get()) != nullptr) continue;
+    scorer.estimator->use_store(store.evaluations());
     scorer.estimator =
         std::make_unique<CachedEstimator>(std::move(scorer.estimator), scorer.identity, store.evaluations());
   }

@@ -207,7 +207,7 @@ void read_objectives(const Config& section, Specification& specification) {
 Problem Specification::problem() const {
   Problem problem;
   problem.space = &space->space();
-  for (const Objective& objective : objectives) problem.objectives.push_back(metrics[objective.metric].metric.name);
+  for (const SearchObjective& objective : objectives) problem.objectives.push_back(metrics[objective.metric].metric.name);
   problem.constrained = !constraints.empty();
   problem.seed = seed;
   problem.window = window;
@@ -231,7 +231,7 @@ ExperimentRecord Specification::record() const {
 std::vector<double> Specification::objective_values(const std::vector<double>& metric_values) const {
   std::vector<double> values;
   values.reserve(objectives.size());
-  for (const Objective& objective : objectives) {
+  for (const SearchObjective& objective : objectives) {
     const double value = metric_values[objective.metric];
     values.push_back(objective.direction == Direction::minimize ? value : -value);
   }
@@ -351,7 +351,7 @@ Specification read_specification(const Config& config, const std::filesystem::pa
 
   if (const auto warm = search.is_map() ? search.find("warm_start") : std::nullopt) {
     std::vector<WarmStartTarget> targets;
-    for (const Objective& objective : result.objectives) {
+    for (const SearchObjective& objective : result.objectives) {
       targets.push_back({result.metrics[objective.metric].metric.name, objective.direction});
     }
     const WarmStart start = read_warm_start(*warm, result.space->space(), targets, result.seed);
@@ -370,7 +370,7 @@ Specification read_specification(const Config& config, const std::filesystem::pa
     metrics.push_back(fmt::format("\"{} [{}]\"", stored.metric.name, stored.metric.unit));
   }
   std::vector<std::string> goals;
-  for (const Objective& objective : result.objectives) {
+  for (const SearchObjective& objective : result.objectives) {
     goals.push_back(fmt::format("\"{} {}\"", to_string(objective.direction),
                                 result.metrics[objective.metric].metric.name));
   }

@@ -30,7 +30,8 @@ struct Registry {
 /// Everything that comes with duet.
 Registry builtin_registry();
 
-struct Objective {
+/// One of the metrics that the search pursues.
+struct SearchObjective {
   std::size_t metric = 0;  ///< position in Specification::metrics
   Direction direction = Direction::minimize;
 };
@@ -63,7 +64,7 @@ struct Specification {
   };
   std::vector<Scorer> scorers;
   std::vector<StoredMetric> metrics;  ///< of all scorers, one after the other
-  std::vector<Objective> objectives;
+  std::vector<SearchObjective> objectives;
   std::vector<Expression> constraints;  ///< over metrics, by position
 
   const StrategyPlugin* strategy = nullptr;

@@ -262,7 +262,7 @@ std::vector<Point> score_everything(const Specification& specification, std::uin
 std::vector<Point> read_front(const std::filesystem::path& file, const Specification& specification) {
   CsvReader csv(read_whole_file(file), file.string());
   std::vector<std::size_t> columns;
-  for (const Objective& objective : specification.objectives) {
+  for (const SearchObjective& objective : specification.objectives) {
     columns.push_back(csv.column(specification.metrics[objective.metric].metric.name));
   }
   std::vector<Point> points;
@@ -286,7 +286,7 @@ std::vector<Point> read_front(const std::filesystem::path& file, const Specifica
 /// The reference, but for what has to come from the runs themselves (kind `seen`): then it is left without a front.
 Reference known_reference(const Contest& problem, const Specification& specification, const TournamentOptions& options) {
   Reference reference;
-  for (const Objective& objective : specification.objectives) {
+  for (const SearchObjective& objective : specification.objectives) {
     reference.objectives.push_back(
         fmt::format("{} ({})", specification.metrics[objective.metric].metric.name, to_string(objective.direction)));
   }

@@ -87,6 +87,7 @@ struct Plan {
     bool bounded_read = false, bounded_write = false, bounded_shared = false;  ///< words per cycle
     bool bounded_ports = false, bounded_capacity = false, fans_out = false;
     double read_j = 0, write_j = 0, update_j = 0, leak_j = 0;
+    double clusters = 0;  ///< that share accesses; 0: every instance has its own
     double fanout_x = 1, fanout_y = 1, min_children = 0;
     bool multicast = true, reduction = true;
     std::array<bool, tensor_count> may_keep{}, may_bypass{};
@@ -495,7 +496,7 @@ void price(const Plan& plan, const Counts<S>& counts, bool uneven, Totals<S>& to
       if (t == static_cast<std::size_t>(Tensor::output)) {
         energy = energy + accesses(traffic.updates, block, whole) * level.update_j;
       }
-      energy = energy * counts.instances[l];
+      energy = energy * (level.clusters > 0 ? smaller(counts.instances[l], S(level.clusters)) : counts.instances[l]);
       totals.tensor_energy_j[l][t] = energy;
       totals.energy_j = totals.energy_j + energy;
     }

@@ -6,6 +6,8 @@
 #include <utility>
 #include <variant>
 
+#include "hw_models/lowering.hpp"
+
 namespace duet {
 namespace {
 
@@ -42,40 +44,6 @@ class Builder {
  private:
   Einsum einsum_;
 };
-
-std::int64_t product(const Shape& shape, std::size_t trailing) {
-  std::int64_t result = 1;
-  for (std::size_t i = 0; i + trailing < shape.size(); ++i) result *= shape[i];
-  return result;
-}
-
-std::optional<Einsum> lowered(const Network& network, const Node& node) {
-  const auto input = [&](std::size_t i) -> const Shape& { return network.node(node.inputs[i]).shape; };
-  if (const auto* convolution = std::get_if<Convolution>(&node.op)) {
-    ConvolutionShape shape;
-    shape.batch = input(0)[0];
-    shape.groups = convolution->groups;
-    shape.in_channels = input(0)[1] / convolution->groups;
-    shape.out_channels = convolution->out_channels / convolution->groups;
-    shape.output_h = node.shape[2];
-    shape.output_w = node.shape[3];
-    shape.kernel_h = convolution->kernel_h;
-    shape.kernel_w = convolution->kernel_w;
-    shape.stride_h = convolution->stride_h;
-    shape.stride_w = convolution->stride_w;
-    shape.dilation_h = convolution->dilation_h;
-    shape.dilation_w = convolution->dilation_w;
-    return convolution_einsum(shape);
-  }
-  if (const auto* linear = std::get_if<Linear>(&node.op)) {
-    return matrix_einsum(product(input(0), 1), linear->out_features, input(0).back());
-  }
-  if (std::holds_alternative<MatMul>(node.op)) {
-    const Shape& out = node.shape;
-    return matrix_einsum(out[out.size() - 2], out.back(), input(0).back(), product(out, 2));
-  }
-  return std::nullopt;
-}
 
 }  // namespace
 
@@ -175,18 +143,37 @@ Einsum matrix_einsum(std::int64_t rows, std::int64_t columns, std::int64_t sum, 
   return builder.finish();
 }
 
+Einsum einsum(const SystolicWorkload& work) {
+  if (work.output_h * work.output_w * work.kernel_h * work.kernel_w == 1) {
+    return matrix_einsum(work.batch, work.filters, work.channels, work.groups);
+  }
+  return convolution_einsum({.batch = work.batch,
+                             .groups = work.groups,
+                             .out_channels = work.filters,
+                             .in_channels = work.channels,
+                             .output_h = work.output_h,
+                             .output_w = work.output_w,
+                             .kernel_h = work.kernel_h,
+                             .kernel_w = work.kernel_w,
+                             .stride_h = work.stride_h,
+                             .stride_w = work.stride_w,
+                             .dilation_h = work.dilation_h,
+                             .dilation_w = work.dilation_w});
+}
+
 std::vector<RepeatedEinsum> einsums(const Network& network) {
   std::vector<RepeatedEinsum> found;
-  for (NodeId id = 0; id < network.nodes().size(); ++id) {
-    const Node& node = network.node(id);
-    std::optional<Einsum> einsum = lowered(network, node);
-    if (!einsum) continue;
+  const std::vector<Workload> workloads = lower(network);
+  for (NodeId id = 0; id < workloads.size(); ++id) {
+    const auto* work = std::get_if<SystolicWorkload>(&workloads[id]);
+    if (work == nullptr) continue;
+    Einsum lowered = einsum(*work);
     auto known = std::find_if(found.begin(), found.end(),
-                              [&](const RepeatedEinsum& other) { return other.einsum == *einsum; });
-    if (known == found.end()) known = found.insert(found.end(), {std::move(*einsum), 0, {}, {}});
+                              [&](const RepeatedEinsum& other) { return other.einsum == lowered; });
+    if (known == found.end()) known = found.insert(found.end(), {std::move(lowered), 0, {}, {}});
     ++known->repeats;
     known->nodes.push_back(id);
-    known->names.push_back(node.name);
+    known->names.push_back(network.node(id).name);
   }
   return found;
 }

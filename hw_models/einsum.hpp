@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "hw_models/systolic.hpp"
 #include "spaces/architecture.hpp"
 #include "spaces/network.hpp"
 
@@ -95,8 +96,11 @@ struct RepeatedEinsum {
   std::vector<std::string> names;
 };
 
-/// Every convolution, linear layer and matrix product of the network, equal ones once, in order of first appearance.
-/// What is not in it (elementwise, pooling, normalisation, softmax) is VectorWorkload's: see lowering.hpp.
+/// The same work as an einsum: of 1×1 images under 1×1 kernels a matrix product, else a convolution.
+Einsum einsum(const SystolicWorkload& work);
+
+/// Every node that lower() gives to the array (see lowering.hpp), equal ones once, in order of first appearance. What it
+/// gives to the vector unit (elementwise, pooling, normalisation, softmax) is not in it.
 std::vector<RepeatedEinsum> einsums(const Network& network);
 
 }  // namespace duet

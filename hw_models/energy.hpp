@@ -1,28 +1,14 @@
 #pragma once
-/// Energy and area of a systolic array from published constants at the 45 nm node. Pure functions, any
-/// thread.
+/// Energy and area of a systolic array from the published constants of spaces/technology.hpp at the 45 nm node. Pure
+/// functions, any thread.
 
 #include <cstdint>
-#include <span>
-#include <string_view>
 
 #include "hw_models/systolic.hpp"
 #include "spaces/accelerator.hpp"
+#include "spaces/technology.hpp"
 
 namespace duet {
-
-/// A published number that a model rests on.
-struct PublishedConstant {
-  std::string_view name;
-  double value;
-  std::string_view unit;
-  std::string_view technology;  ///< node and what else the source says of it
-  int year;                     ///< of the source
-  std::string_view source;
-};
-
-/// Every constant behind the functions below, for reports and documentation.
-std::span<const PublishedConstant> energy_area_constants();
 
 /// Energy of a layer or network in joules, by component.
 struct Energy {
@@ -54,23 +40,6 @@ struct Area {
 /// Width of the sums inside the array: 2 · word_bits + 16, which holds 65,536 products exactly (32 bits for
 /// 8-bit words, as in the TPU: Jouppi et al., ISCA 2017).
 std::int64_t accumulator_bits(std::int64_t word_bits);
-
-/// Energy of one integer multiplication in J, `bits` ≥ 1: the parabola a·b² + c·b through 0 and the sourced
-/// 8-bit and 32-bit points.
-double multiplier_energy_j(std::int64_t bits);
-/// Energy of one integer addition in J, `bits` ≥ 1: the line through the sourced 8-bit and 32-bit points.
-double adder_energy_j(std::int64_t bits);
-/// Area of one integer multiplier in mm²; scaled as its energy is.
-double multiplier_area_mm2(std::int64_t bits);
-/// Area of one integer adder in mm²; scaled as its energy is.
-double adder_area_mm2(std::int64_t bits);
-
-/// Energy of reading one bit from an SRAM of the given capacity in J: a power law between neighbouring points
-/// of the sourced 8 KiB, 32 KiB and 1 MiB, extended with the outer segments' exponents. A write is charged
-/// the same.
-double sram_bit_energy_j(std::int64_t bytes);
-/// Area of an SRAM in mm², `bytes` × a sourced density with its periphery.
-double sram_area_mm2(std::int64_t bytes);
 
 /// Energy of one layer. Per multiply-accumulate: a multiplication, an addition, and the registers it writes:
 /// the accumulator and the operands that move (both in output stationary, one otherwise).

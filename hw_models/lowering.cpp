@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cmath>
+#include <optional>
 #include <utility>
 
 namespace duet {
@@ -231,6 +233,32 @@ NetworkCost cost(const Network& network, const SystolicArray& array) {
                          static_cast<double>(total.cycles));
   }
   return total;
+}
+
+VectorCost cost(const VectorWorkload& work, const Architecture& architecture) {
+  assert(architecture.vector_unit);
+  const VectorUnit& unit = *architecture.vector_unit;
+  const StorageLevel& memory = architecture.levels.front();
+  VectorCost result;
+  const auto operations = static_cast<double>(work.operations);
+  result.compute_cycles = std::ceil(operations / static_cast<double>(unit.lanes));
+  result.reads = static_cast<double>(work.input_words + work.parameter_words);
+  result.writes = static_cast<double>(work.output_words);
+  result.cycles = result.compute_cycles;
+  const auto wait = [&](const std::optional<double>& words_per_cycle, double words) {
+    if (words_per_cycle) result.cycles = std::max(result.cycles, std::ceil(words / *words_per_cycle));
+  };
+  wait(memory.read_bandwidth, result.reads);
+  wait(memory.write_bandwidth, result.writes);
+  wait(memory.shared_bandwidth, result.reads + result.writes);
+  const auto blocks = [&](std::int64_t words, Tensor tensor) {
+    return std::ceil(static_cast<double>(words) / static_cast<double>(memory.block_words(tensor)));
+  };
+  result.compute_energy_j = operations * unit.energy_j;
+  result.memory_energy_j =
+      (blocks(work.input_words, Tensor::input) + blocks(work.parameter_words, Tensor::weight)) * memory.energy.read_j +
+      blocks(work.output_words, Tensor::output) * memory.energy.update_j + result.cycles * memory.energy.leak_j;
+  return result;
 }
 
 }  // namespace duet

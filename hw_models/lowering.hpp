@@ -1,6 +1,6 @@
 #pragma once
-/// Cost of a whole network on a systolic array: every node becomes work for the array, for the vector unit
-/// beside it, or nothing. Pure functions, any thread.
+/// What a network asks of the hardware: every node becomes work for the array, for the vector unit beside it, or
+/// nothing. And what that costs on a systolic array. Pure functions, any thread.
 
 #include <cstdint>
 #include <string>
@@ -14,8 +14,8 @@
 
 namespace duet {
 
-/// Work without reuse for the vector unit, which has one lane per column of the array and takes one operation
-/// per lane and cycle while its data stream from and to DRAM.
+/// Work without reuse for the vector unit, which takes one operation per lane and cycle while its data stream from and to
+/// DRAM. Beside a systolic array it has one lane per column.
 struct VectorWorkload {
   std::int64_t operations = 0;       ///< of lanes
   std::int64_t input_words = 0;      ///< all inputs, each read once
@@ -86,5 +86,18 @@ LayerCost cost(const Workload& workload, const SystolicArray& array);
 /// Cost of all nodes of the network, of those too that do not reach its output (see Network::pruned). Equal
 /// workloads are costed once.
 NetworkCost cost(const Network& network, const SystolicArray& array);
+
+/// Cost of vector work on an architecture of storage levels.
+struct VectorCost {
+  double compute_cycles = 0;    ///< ⌈operations ÷ lanes⌉
+  double cycles = 0;            ///< these or the outermost level's busiest port, whichever is more
+  double reads = 0, writes = 0; ///< words at the outermost level
+  double compute_energy_j = 0;
+  double memory_energy_j = 0;   ///< of the outermost level, leakage included
+  double energy_j() const { return compute_energy_j + memory_energy_j; }
+};
+
+/// \pre architecture.vector_unit
+VectorCost cost(const VectorWorkload& work, const Architecture& architecture);
 
 }  // namespace duet

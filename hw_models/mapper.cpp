@@ -4,6 +4,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "hw_models/mappers/certified.hpp"
+#include "hw_models/mappers/exhaustive.hpp"
 #include "hw_models/mappers/genetic.hpp"
 #include "hw_models/mappers/gradient.hpp"
 
@@ -21,6 +23,8 @@ struct Entry {
 /// One line per mapper; its factory is declared in its own header.
 const std::vector<Entry>& entries() {
   static const std::vector<Entry> all{
+      {"certified", make_certified_mapper},
+      {"exhaustive", make_exhaustive_mapper},
       {"genetic", make_genetic_mapper},
       {"gradient", make_gradient_mapper},
   };

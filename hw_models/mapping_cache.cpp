@@ -47,7 +47,7 @@ void add(Hasher& hasher, const Architecture& architecture) {
     for (std::size_t t = 0; t < tensor_count; ++t) {
       hasher.add(level.word_bits[t]).add(static_cast<std::uint64_t>(level.policy[t]));
     }
-    hasher.add(level.block_bits);
+    hasher.add(level.block_bits).add(level.cluster);
     hasher.add(level.read_bandwidth.value_or(-1)).add(level.write_bandwidth.value_or(-1));
     hasher.add(level.shared_bandwidth.value_or(-1)).add(level.multiple_buffering);
     hasher.add(std::uint64_t{level.multicast}).add(std::uint64_t{level.reduction});

@@ -5,10 +5,15 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
+#include <cstring>
+#include <fstream>
+#include <iterator>
 #include <map>
+#include <tuple>
 #include <utility>
 
 #include "core/units.hpp"
+#include "spaces/energy_table.hpp"
 
 namespace duet {
 namespace {
@@ -56,50 +61,71 @@ struct Component {
   std::int64_t instances = 1;
   Config config;
   std::optional<Config> attributes;
+  std::optional<std::pair<std::int64_t, std::int64_t>> mesh = std::nullopt;  ///< where the tree says it
+  bool stage = false;  ///< holds nothing: only a fan-out
 };
 
+std::string kind_of(const Config& item) {
+  std::string kind;
+  for (const char* key : {"class", "subclass"}) {
+    if (const auto value = item.find(key)) kind += lower_case(value->text()) + " ";
+  }
+  return kind;
+}
+
+bool contains_any(const std::string& text, std::initializer_list<std::string_view> words) {
+  return std::any_of(words.begin(), words.end(), [&](std::string_view word) { return text.find(word) != std::string::npos; });
+}
+
+/// Trees of `subtree` and `local` (versions 0.2 to 0.4 as Timeloop itself reads them).
 void collect(const Config& node, std::int64_t instances, std::vector<Component>& found) {
   if (const auto local = node.find("local")) {
     for (const Config& item : local->items()) {
       auto [name, count] = split_name(item.at("name"));
-      std::string kind;
-      for (const char* key : {"class", "subclass"}) {
-        if (const auto value = item.find(key)) kind += lower_case(value->text()) + " ";
-      }
-      found.push_back({std::move(name), std::move(kind), instances * count, item, item.find("attributes")});
+      found.push_back({std::move(name), kind_of(item), instances * count, item, item.find("attributes")});
     }
   }
   if (const auto subtree = node.find("subtree")) {
+    if (subtree->size() > 1) subtree->fail("a tree with several branches; duet's architectures are a chain of levels");
     for (const Config& item : subtree->items()) {
       collect(item, instances * (item.has("name") ? split_name(item.at("name")).second : 1), found);
     }
   }
 }
 
-/// The entries of an ERT or ART by the last part of their names.
-std::map<std::string, Config> table(const Config& config, std::string_view which) {
-  std::map<std::string, Config> entries;
-  const auto found = config.find(which);
-  if (!found) return entries;
-  const auto tables = found->find("tables");
-  if (!tables) return entries;
-  for (const Config& entry : tables->items()) {
-    std::string name = split_name(entry.at("name")).first;
-    if (const std::size_t dot = name.rfind('.'); dot != std::string::npos) name.erase(0, dot + 1);
-    entries.emplace(std::move(name), entry);
+/// Lists of `nodes`, containers and components (version 0.4 as its Python front end reads it). A container that fans out
+/// becomes a level of its own, called inter_NAME_spatial as there.
+void collect_nodes(const Config& nodes, std::int64_t x, std::int64_t y, std::vector<Component>& found) {
+  for (const Config& node : nodes.items()) {
+    std::int64_t wide = 1, high = 1;
+    if (const auto spatial = node.find("spatial")) {
+      if (const auto value = spatial->find("meshX")) wide = value->integer(1, 1 << 20);
+      if (const auto value = spatial->find("meshY")) high = value->integer(1, 1 << 20);
+    }
+    std::string name = node.has("name") ? split_name(node.at("name")).first : "";
+    const bool component = node.has("class");
+    if (!component && wide * high > 1) {
+      found.push_back({"inter_" + name + "_spatial", "", x * y, node, std::nullopt, std::pair{x, y}, true});
+    }
+    x *= wide;
+    y *= high;
+    if (component) found.push_back({std::move(name), kind_of(node), x * y, node, node.find("attributes"), std::pair{x, y}});
+    if (const auto inner = node.find("nodes")) collect_nodes(*inner, x, y, found);
   }
-  return entries;
 }
 
-std::optional<double> action_energy_j(const Config& entry, std::initializer_list<std::string_view> names) {
-  const auto actions = entry.find("actions");
-  if (!actions) return std::nullopt;
-  for (const std::string_view name : names) {
-    for (const Config& action : actions->items()) {
-      if (action.at("name").text() == name) return action.at("energy").number(0) * 1e-12;
-    }
+/// The form of Timeloop's paper: `arithmetic`, and `storage` from the inside out, attributes beside the name.
+void collect_lists(const Config& root, std::vector<Component>& found) {
+  const std::vector<Config> storage = root.at("storage").items();
+  for (std::size_t i = storage.size(); i-- > 0;) {
+    auto [name, count] = split_name(storage[i].at("name"));
+    std::string kind = "storage ";
+    if (const auto technology = storage[i].find("technology")) kind += lower_case(technology->text());
+    found.push_back({std::move(name), std::move(kind), count, storage[i], storage[i]});
   }
-  return std::nullopt;
+  const Config arithmetic = root.at("arithmetic");
+  const auto [name, count] = arithmetic.has("name") ? split_name(arithmetic.at("name")) : std::pair<std::string, std::int64_t>("mac", 1);
+  found.push_back({name, "compute", count, arithmetic, arithmetic});
 }
 
 std::int64_t whole_attribute(const std::optional<Config>& attributes, std::initializer_list<std::string_view> names,
@@ -111,9 +137,17 @@ std::int64_t whole_attribute(const std::optional<Config>& attributes, std::initi
 }
 
 void read_mesh(const Component& component, std::int64_t& x, std::int64_t& y) {
+  if (component.mesh) {
+    std::tie(x, y) = *component.mesh;
+    return;
+  }
   const std::int64_t given_x = whole_attribute(component.attributes, {"meshX", "meshx"}, 0);
   const std::int64_t given_y = whole_attribute(component.attributes, {"meshY", "meshy"}, 0);
-  const std::int64_t instances = whole_attribute(component.attributes, {"instances"}, component.instances);
+  std::int64_t instances = whole_attribute(component.attributes, {"instances"}, 0);
+  if (instances == 0) {
+    // A mesh says it too.
+    instances = component.instances == 1 && given_x > 0 && given_y > 0 ? given_x * given_y : component.instances;
+  }
   x = given_x > 0 ? given_x : given_y > 0 ? instances / given_y : instances;
   y = given_y > 0 ? given_y : instances / std::max<std::int64_t>(1, x);
   if (x * y != instances) {
@@ -125,13 +159,15 @@ StorageLevel read_level(const Component& component) {
   StorageLevel level;
   level.name = component.name;
   read_mesh(component, level.mesh_x, level.mesh_y);
+  if (component.stage) level.policy.fill(StorageLevel::Policy::bypass);
   const auto& attributes = component.attributes;
-  const std::int64_t word = std::max<std::int64_t>(1, whole_attribute(attributes, {"datawidth", "word_bits", "word_width"}, 8));
+  const std::int64_t word = std::max<std::int64_t>(1, whole_attribute(attributes, {"datawidth", "word_bits", "word_width"}, 16));
   const std::int64_t cluster = std::max<std::int64_t>(1, whole_attribute(attributes, {"cluster_size"}, 1));
   const std::int64_t width = whole_attribute(attributes, {"width", "memory_width"}, 0);
   std::int64_t block = whole_attribute(attributes, {"block_size", "n_words"}, 0);
   if (block == 0) block = width > 0 ? std::max<std::int64_t>(1, width / (word * cluster)) : 1;
   level.word_bits.fill(word);
+  if (level.instances() % cluster == 0) level.cluster = cluster;
   level.block_bits = block * word;
   const bool dram = component.kind.find("dram") != std::string::npos;
   if (const std::int64_t entries = whole_attribute(attributes, {"entries"}, 0); entries > 0) {
@@ -145,10 +181,16 @@ StorageLevel read_level(const Component& component) {
     const auto bandwidth = [&](std::string_view name, std::optional<double>& words) {
       if (const auto value = attribute(*attributes, {name})) words = value->number(0);
     };
+    if (const auto both = attribute(*attributes, {"bandwidth"})) {  // an older form: one half for each
+      level.read_bandwidth = level.write_bandwidth = both->number(0) / 2;
+    }
     bandwidth("read_bandwidth", level.read_bandwidth);
     bandwidth("write_bandwidth", level.write_bandwidth);
     bandwidth("shared_bandwidth", level.shared_bandwidth);
     if (const auto value = attribute(*attributes, {"multiple_buffering"})) level.multiple_buffering = value->number(1);
+    if (const auto value = attribute(*attributes, {"vector_access_energy"})) {
+      level.energy.read_j = level.energy.write_j = level.energy.update_j = value->number(0) * 1e-12;
+    }
     if (const auto value = attribute(*attributes, {"min_utilization"})) {
       level.constraints.min_capacity_utilization = value->number(0, 1);
     }
@@ -199,68 +241,161 @@ std::vector<std::size_t> read_permutation(const Config& config, const Einsum& ei
   return order;
 }
 
+/// The shape that a problem names instead of writing it out; none is Timeloop's default.
+Config known_shape(const std::optional<Config>& name) {
+  static const Config layer = Config::parse(R"(
+name: cnn-layer
+dimensions: [C, M, R, S, N, P, Q]
+coefficients:
+- {name: Wstride, default: 1}
+- {name: Hstride, default: 1}
+- {name: Wdilation, default: 1}
+- {name: Hdilation, default: 1}
+data_spaces:
+- {name: Weights, projection: [[[C]], [[M]], [[R]], [[S]]]}
+- {name: Inputs, projection: [[[N]], [[C]], [[R, Wdilation], [P, Wstride]], [[S, Hdilation], [Q, Hstride]]]}
+- {name: Outputs, projection: [[[N]], [[M]], [[Q]], [[P]]], read_write: true}
+)", "cnn-layer");
+  if (name && lower_case(name->text()) != "cnn-layer" && lower_case(name->text()) != "cnn_layer") {
+    name->fail(fmt::format("shape '{}' is not written out; known by name: cnn-layer", name->text()));
+  }
+  return layer;
+}
+
+/// "C4 M8", "C=4, M=8", "P=4,3" (the residue follows from the sizes), items of a list, or a mapping.
+void read_factors(const Config& given, const Einsum& einsum, std::array<std::int64_t, max_dimensions>& factors) {
+  if (given.is_map()) {
+    for (const std::string& key : given.keys()) {
+      const auto d = einsum.find_dimension(key);
+      if (!d) given.fail(fmt::format("'{}' is no dimension of the problem", key));
+      factors[*d] = given.at(key).integer(0, std::int64_t{1} << 52);
+    }
+    return;
+  }
+  for (const Config& item : given.items(true)) {
+    std::string text = item.text();
+    text.resize(std::min(text.size(), text.find('#')));
+    const auto blank = [&](std::size_t at) { return std::isspace(static_cast<unsigned char>(text[at])) != 0; };
+    const auto digit = [&](std::size_t at) { return at < text.size() && std::isdigit(static_cast<unsigned char>(text[at])) != 0; };
+    for (std::size_t at = 0; at < text.size();) {
+      if (blank(at) || text[at] == ',') {
+        ++at;
+        continue;
+      }
+      // The longest name that a number follows.
+      std::optional<std::size_t> best;
+      std::size_t number = 0, name_end = 0;
+      for (std::size_t d = 0; d < einsum.dimensions.size(); ++d) {
+        const std::string& name = einsum.dimensions[d].name;
+        if (text.compare(at, name.size(), name) != 0) continue;
+        std::size_t next = at + name.size();
+        while (next < text.size() && (blank(next) || text[next] == '=')) ++next;
+        if (digit(next) && at + name.size() > name_end) {
+          best = d;
+          number = next;
+          name_end = at + name.size();
+        }
+      }
+      std::size_t end = best ? number : at;
+      while (best ? digit(end) : end < text.size() && !blank(end) && text[end] != ',') ++end;
+      const auto value = best ? parse_number(text.substr(number, end - number)) : std::nullopt;
+      if (!value || *value > 0x1p52) {
+        item.fail(fmt::format("'{}' is not a factor such as '{}2'", text.substr(at, end - at), einsum.dimensions[0].name));
+      }
+      factors[*best] = static_cast<std::int64_t>(*value);
+      if (end < text.size() && text[end] == ',' && digit(end + 1)) {
+        for (++end; digit(end);) ++end;
+      }
+      at = end;
+    }
+  }
+}
+
 }  // namespace
 
+Config load_timeloop(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  if (!stream || std::filesystem::is_directory(file)) return Config::load(file);  // says why
+  std::string text((std::istreambuf_iterator<char>(stream)), {});
+  // Tags such as !Component say nothing that the keys do not. Blanks in their place keep every position.
+  bool comment = false;
+  char quote = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    const bool starts = i == 0 || std::strchr(" \t\n,[{", text[i - 1]) != nullptr;
+    if (c == '\n') {
+      comment = false;
+    } else if (comment) {
+    } else if (quote != 0) {
+      if (c == quote) quote = 0;
+    } else if (starts && (c == '"' || c == '\'')) {
+      quote = c;
+    } else if (starts && c == '#') {
+      comment = true;
+    } else if (starts && c == '!' && i + 1 < text.size() && std::isalpha(static_cast<unsigned char>(text[i + 1])) != 0) {
+      for (; i < text.size() && std::strchr(" \t\r\n,]}", text[i]) == nullptr; ++i) text[i] = ' ';
+      --i;
+    }
+  }
+  return Config::parse(std::move(text), file.string());
+}
+
 Architecture read_timeloop_architecture(const Config& config, const std::optional<Config>& tables) {
-  const Config root = config.at("architecture");
+  const auto found_root = config.find("architecture");
+  const Config root = found_root ? *found_root : config.has("arch") ? config.at("arch") : config.at("architecture");
   std::vector<Component> components;
-  collect(root, 1, components);
+  if (root.has("storage")) {
+    collect_lists(root, components);
+  } else if (const auto nodes = root.find("nodes")) {
+    collect_nodes(*nodes, 1, 1, components);
+  } else {
+    collect(root, 1, components);
+  }
   if (components.size() < 2) root.fail("an architecture has at least one storage level and a compute unit");
-  auto compute = std::find_if(components.begin(), components.end(), [](const Component& component) {
-    return component.kind.find("mac") != std::string::npos || component.kind.find("compute") != std::string::npos;
-  });
+  const auto computes = [](const Component& component) { return contains_any(component.kind, {"mac", "compute"}); };
+  auto compute = std::find_if(components.begin(), components.end(), computes);
   if (compute == components.end()) compute = components.end() - 1;
   const Component unit = *compute;
   components.erase(compute);
+  // Wires, networks and address generators are passed over.
+  std::erase_if(components, [&](const Component& component) {
+    return computes(component) ||
+           (!component.stage && !component.kind.empty() &&
+            !contains_any(component.kind, {"dram", "sram", "regfile", "smartbuffer", "storage", "buffer", "register",
+                                           "memory", "spad", "cache", "rf"}));
+  });
 
   Architecture architecture;
   architecture.name = config.document();
-  const auto tree = root.find("subtree");
-  if (tree && tree->size() > 0) {
-    if (const auto attributes = tree->at(std::size_t{0}).find("attributes")) {
-      if (const auto seconds = attribute(*attributes, {"global_cycle_seconds"})) {
-        architecture.clock_hz = 1 / seconds->number(1e-15, 1);
-      }
+  const auto clock = [&](const Config& attributes) {
+    if (const auto seconds = attribute(attributes, {"global_cycle_seconds"})) {
+      architecture.clock_hz = 1 / seconds->number(1e-15, 1);
     }
-  }
-  std::map<std::string, Config> energies, areas;
-  if (tables) {
-    energies = table(*tables, "ERT");
-    areas = table(*tables, "ART");
-  }
-  energies.merge(table(config, "ERT"));
-  areas.merge(table(config, "ART"));
-  const auto area_mm2 = [&](const std::string& name) {
-    const auto found = areas.find(name);
-    return found == areas.end() ? 0 : found->second.at("area").number(0) * 1e-6;
   };
-  for (const Component& component : components) {
-    StorageLevel level = read_level(component);
-    if (const auto found = energies.find(level.name); found != energies.end()) {
-      level.energy.read_j = action_energy_j(found->second, {"read"}).value_or(0);
-      level.energy.write_j = action_energy_j(found->second, {"write"}).value_or(0);
-      level.energy.update_j = action_energy_j(found->second, {"update", "write"}).value_or(0);
-      level.energy.leak_j = action_energy_j(found->second, {"leak"}).value_or(0);
-    }
-    level.area_mm2 = area_mm2(level.name);
-    architecture.levels.push_back(std::move(level));
+  if (const auto variables = config.find("variables"); variables && variables->is_map()) clock(*variables);
+  const auto tree = root.has("nodes") ? root.find("nodes") : root.find("subtree");
+  if (tree && tree->size() > 0) {
+    if (const auto attributes = tree->at(std::size_t{0}).find("attributes")) clock(*attributes);
   }
+  for (const Component& component : components) architecture.levels.push_back(read_level(component));
   architecture.compute.name = unit.name;
   read_mesh(unit, architecture.compute.mesh_x, architecture.compute.mesh_y);
-  if (const auto found = energies.find(unit.name); found != energies.end()) {
-    architecture.compute.energy_j =
-        action_energy_j(found->second, {"compute", "mac_random", "mac", "multiply", "random_compute"}).value_or(0);
-  }
-  architecture.compute.area_mm2 = area_mm2(unit.name);
+  EnergyTable table = tables ? EnergyTable::read(*tables) : EnergyTable();
+  table.merge(EnergyTable::read(config));
+  table.apply(architecture);
   if (const auto why = why_invalid(architecture)) root.fail(*why);
   return architecture;
 }
 
 Einsum read_timeloop_problem(const Config& config) {
   const Config problem = config.at("problem");
-  const Config shape = problem.at("shape"), instance = problem.at("instance");
+  const auto given_shape = problem.find("shape");
+  const Config shape = given_shape && given_shape->is_map() ? *given_shape : known_shape(given_shape);
+  const auto given_instance = problem.find("instance");
+  const Config instance = given_instance ? *given_instance : problem;  // the older form has the sizes right here
   Einsum einsum;
   for (const Config& item : shape.at("dimensions").items()) {
+    if (!instance.has(item.text())) instance.fail(fmt::format("the size of dimension '{}' is missing", item.text()));
     einsum.dimensions.push_back({item.text(), instance.at(item.text()).integer(1)});
   }
   std::map<std::string, std::int64_t> coefficients;
@@ -330,6 +465,11 @@ Mapping read_timeloop_mapping(const Config& config, const Einsum& einsum, const 
   const Config list = config.is_map() ? config.at("mapping") : config;
   Mapping mapping;
   mapping.level_count = architecture.levels.size();
+  for (std::size_t l = 0; l < mapping.level_count; ++l) {
+    for (std::size_t t = 0; t < tensor_count; ++t) {
+      mapping.levels[l].keep[t] = architecture.levels[l].policy[t] != StorageLevel::Policy::bypass;
+    }
+  }
   const auto tensor_of = [&](const Config& item) {
     std::vector<std::string> names;
     for (std::size_t t = 0; t < tensor_count; ++t) {
@@ -342,12 +482,15 @@ Mapping read_timeloop_mapping(const Config& config, const Einsum& einsum, const 
     const Config target = entry.at("target");
     std::vector<std::string> names;
     for (const StorageLevel& level : architecture.levels) names.push_back(level.name);
-    const auto l = architecture.find_level(target.text());
+    auto l = architecture.find_level(target.text());
+    if (const auto id = parse_number(target.text()); !l && id && *id >= 0 && *id < static_cast<double>(names.size())) {
+      l = names.size() - 1 - static_cast<std::size_t>(*id);  // numbered from the inside
+    }
     if (!l) target.fail(fmt::format("'{}' is no level of the architecture{}", target.text(), hint(target.text(), names)));
     LevelMapping& level = mapping.levels[*l];
     const std::string type =
-        entry.at("type").one_of(std::vector<std::string>{"temporal", "spatial", "datatype", "dataspace", "bypass"});
-    if (type == "datatype" || type == "dataspace" || type == "bypass") {
+        entry.at("type").one_of(std::vector<std::string>{"temporal", "spatial", "datatype", "dataspace", "bypass", "bypassing"});
+    if (type != "temporal" && type != "spatial") {
       for (const char* key : {"keep", "bypass"}) {
         const auto items = entry.find(key);
         if (!items || items->is_null()) continue;
@@ -357,19 +500,7 @@ Mapping read_timeloop_mapping(const Config& config, const Einsum& einsum, const 
     }
     std::array<std::int64_t, max_dimensions> factors;
     factors.fill(1);
-    if (const auto given = entry.find("factors")) {
-      for (const std::string& word : words(given->text())) {
-        const std::size_t digit = word.find_first_of("0123456789=");
-        const auto d = einsum.find_dimension(word.substr(0, digit));
-        const std::size_t begin = digit == std::string::npos ? digit : word.find_first_of("0123456789", digit);
-        const double number =
-            begin == std::string::npos ? -1 : parse_number(word.substr(begin)).value_or(-1);
-        if (!d || number < 0) {
-          given->fail(fmt::format("'{}' is not a factor such as '{}2'", word, einsum.dimensions[0].name));
-        }
-        factors[*d] = static_cast<std::int64_t>(number);
-      }
-    }
+    if (const auto given = entry.find("factors"); given && !given->is_null()) read_factors(*given, einsum, factors);
     std::vector<std::size_t> order;  // innermost first
     if (const auto given = entry.find("permutation")) order = read_permutation(*given, einsum);
     for (std::size_t d = 0; d < einsum.dimensions.size(); ++d) {

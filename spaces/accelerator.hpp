@@ -5,6 +5,9 @@
 #include <string>
 #include <variant>
 
+#include "core/fingerprint.hpp"
+#include "spaces/architecture.hpp"
+
 namespace duet {
 
 /// Which operand stays in the processing elements of a systolic array while the others stream past.
@@ -30,6 +33,16 @@ struct SystolicArray {
 };
 
 /// Every kind of accelerator that a Design may hold.
-using Accelerator = std::variant<SystolicArray>;
+using Accelerator = std::variant<SystolicArray, Architecture>;
+
+/// An architecture of storage levels, or `systolic_array: {rows, columns, dataflow, input_sram, weight_sram, output_sram,
+/// word_bits, clock, dram_bandwidth}` with the defaults above. \throws ConfigError with position.
+Accelerator read_accelerator(const Config& config);
+
+/// Bits of the narrowest word in which a weight or an input waits: what a network's numbers are rounded to.
+std::int64_t operand_bits(const Accelerator& accelerator);
+
+/// Of everything that a cost depends on; equal accelerators have equal ones. The name of an architecture does not count.
+Fingerprint fingerprint(const Accelerator& accelerator);
 
 }  // namespace duet

@@ -59,6 +59,9 @@ struct StorageLevel {
   std::int64_t block_bits = 0;                           ///< moved by one access; 0: one word
   /// Words per cycle and instance of a read port, a write port and of both together; nothing: unbounded.
   std::optional<double> read_bandwidth, write_bandwidth, shared_bandwidth;
+  /// Instances that one access serves together: its energy is that of all of them. Those that a mapping uses are taken to
+  /// be spread over all clusters.
+  std::int64_t cluster = 1;
   double multiple_buffering = 1;                         ///< 2: half of the capacity holds the tile
   std::array<Policy, tensor_count> policy{};
   bool multicast = true;   ///< the network below delivers one read to all children that want the same tile
@@ -83,18 +86,27 @@ struct ComputeUnits {
   bool operator==(const ComputeUnits&) const = default;
 };
 
+/// Lanes without reuse for what is no einsum (pooling, normalisation, softmax…): data stream from and to the outermost level.
+struct VectorUnit {
+  std::int64_t lanes = 1;  ///< operations per cycle
+  double energy_j = 0;     ///< of one operation
+  double area_mm2 = 0;     ///< of all lanes
+  bool operator==(const VectorUnit&) const = default;
+};
+
 struct Architecture {
   std::string name;
   double clock_hz = 1e9;
   std::vector<StorageLevel> levels;  ///< outermost first; the first has one instance and keeps every tensor
   ComputeUnits compute;
+  std::optional<VectorUnit> vector_unit;  ///< nothing: vector operators are not modelled
 
   std::size_t innermost() const { return levels.size() - 1; }
   std::optional<std::size_t> find_level(std::string_view level) const;
   /// Children of one instance along x and y: instances of the next level (or of the compute units) ÷ own.
   std::int64_t fanout_x(std::size_t level) const;
   std::int64_t fanout_y(std::size_t level) const;
-  /// All instances of all levels and the compute units.
+  /// All instances of all levels, the compute units and the vector unit.
   double total_area_mm2() const;
 
   bool operator==(const Architecture&) const = default;
@@ -104,8 +116,16 @@ struct Architecture {
 /// that has several instances or bypasses a tensor, grids that do not divide, sizes below 1.
 std::optional<std::string> why_invalid(const Architecture& architecture);
 
-/// Reads an architecture (docs/hardware/loop_nest.md has the keys). \throws ConfigError with position.
-Architecture read_architecture(const Config& config);
+/// Numbers by name that an architecture's text may calculate with.
+struct ArchitectureValues {
+  std::vector<std::string> names;
+  std::vector<double> values;  ///< as long as names; in base units
+};
+
+/// Reads an architecture (docs/hardware/loop_nest.md has the keys), or the instance of a template
+/// (docs/hardware/templates.md). Where there are `values`, any number may be an expression over them (core/expression.hpp)
+/// in its base unit. \throws ConfigError with position.
+Architecture read_architecture(const Config& config, const ArchitectureValues& values = {});
 Architecture load_architecture(const std::filesystem::path& file);
 
 }  // namespace duet

@@ -3,12 +3,14 @@
 namespace duet {
 
 void add_builtin_spaces(Catalog<SpacePlugin>& catalog) {
+  catalog.add(architecture_template_space());
   catalog.add(cnn_space());
   catalog.add(nas_bench_201_space());
   catalog.add(nas_bench_macro_space());
   catalog.add(parameters_space());
   catalog.add(systolic_array_space());
   catalog.add(test_problem_space());
+  catalog.add(zoo_space());
 }
 
 }  // namespace duet

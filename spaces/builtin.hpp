@@ -5,11 +5,13 @@
 
 namespace duet {
 
+SpacePlugin architecture_template_space();
 SpacePlugin cnn_space();
 SpacePlugin nas_bench_201_space();
 SpacePlugin nas_bench_macro_space();
 SpacePlugin parameters_space();
 SpacePlugin systolic_array_space();
 SpacePlugin test_problem_space();
+SpacePlugin zoo_space();
 
 }  // namespace duet

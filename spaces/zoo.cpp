@@ -7,6 +7,7 @@
 #include "core/errors.hpp"
 #include "core/config.hpp"
 #include "spaces/blocks.hpp"
+#include "spaces/builtin.hpp"
 
 namespace duet {
 namespace {
@@ -597,6 +598,37 @@ const ZooNetwork& zoo_network(std::string_view name) {
     names.push_back(network.name);
   }
   throw ConfigError(fmt::format("there is no network '{}'{}", name, hint(name, names)));
+}
+
+namespace {
+
+class Zoo final : public DesignPart {
+ public:
+  explicit Zoo(const Options& options) : names_(options.list("network")) {}
+
+  std::vector<SpaceNode> nodes() const override { return {choice("network", names_, "A network that everybody knows.")}; }
+  std::optional<Network> network(const Assignment& a) const override { return zoo_network(a.option("network")).build(); }
+
+ private:
+  std::vector<std::string> names_;
+};
+
+}  // namespace
+
+SpacePlugin zoo_space() {
+  std::vector<std::string> names;
+  for (const ZooNetwork& network : zoo()) names.push_back(network.name);
+  return {
+      .name = "zoo",
+      .summary = "Networks that everybody knows, by name: for hardware that shall run them.",
+      .source = "",
+      .options = {{.name = "network",
+                   .kind = Option::Kind::words,
+                   .fallback = "resnet18",
+                   .sentence = "Networks to choose from.",
+                   .words = std::move(names)}},
+      .create = [](const Options& options) { return std::make_unique<Zoo>(options); },
+  };
 }
 
 }  // namespace duet

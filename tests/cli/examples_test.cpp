@@ -87,6 +87,8 @@ const std::vector<Example> quick{{"nas_bench_201", 200, "nb201_accuracy.csv"},
                                  {"accel_nasbench", 300, "", {"accel_nasbench", "accel_nasbench.csv", "accel.db"}},
                                  {"ofa_latency", 200, "", {"ofa_latency", "ofa_lut_i7_8700k.csv", "ofa.db"}},
                                  {"hardware_only", 300, ""},
+                                 {"eyeriss_resnet18", 24, ""},
+                                 {"joint_gemmini", 24, ""},
                                  {"command", 25, ""}};
 const std::vector<Example> trained{{"quickstart", 2, ""}, {"network_only", 2, ""}};
 

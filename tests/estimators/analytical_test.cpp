@@ -1,6 +1,7 @@
 #include <cmath>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <map>
 #include <set>
 
 #include "core/errors.hpp"
@@ -68,6 +69,15 @@ DesignSpace fixed_space(const std::string& yaml) {
     array.columns = 4;
     if (n == 3) array.input_sram_bytes = 0;
     return array;
+  });
+  // A buffer of 64 bytes; no clock where n is 3.
+  add("levels", nullptr, [](std::int64_t n) -> std::optional<Accelerator> {
+    Architecture architecture = read_architecture(Config::parse(
+        "{clock: 1MHz, levels: [{name: DRAM, word_bits: 16, energy: {read: 3pJ, write: 5pJ}}, {name: buffer, capacity: 64B, "
+        "energy: {read: 1pJ, write: 1pJ, leak: 1pJ}}], compute: {instances: {x: 4}, energy: 2pJ}}", "levels.yaml"));
+    if (n == 3) architecture.clock_hz = 0;
+    if (n == 4) architecture.levels[1].capacity_bits = 1;
+    return architecture;
   });
   return DesignSpace::read(Config::parse(yaml, "space.yaml"), catalog);
 }
@@ -137,6 +147,61 @@ TEST(Analytical, TwoAcceleratorsAreOneTooMany) {
   EXPECT_EQ(estimate_checked(*estimator, testing::design(space, "{net: {n: 1}, chip: {n: 1}, other: {n: 1}}"))
                 .reason,
             "the design has 2 accelerators instead of one");
+}
+
+TEST(Analytical, ArchitecturesOfLevelsAreMapped) {
+  const DesignSpace space = fixed_space("{net: {type: stack}, chip: {type: levels}}");
+  const auto estimator = make_estimator("analytical", "{mapper: exhaustive, objective: energy}", space);
+  EXPECT_TRUE(estimator->expensive());
+  const auto metric = [&](const std::string& design, const char* name) {
+    const Evaluation evaluation = estimate_checked(*estimator, testing::design(space, design));
+    EXPECT_EQ(evaluation.status, Status::ok) << evaluation.reason;
+    return value(*estimator, evaluation, name);
+  };
+  const std::string one = "{net: {n: 1}, chip: {n: 1}}", two = "{net: {n: 2}, chip: {n: 1}}";
+  // 64 multiply-accumulates on four units; every weight, input and output crosses DRAM once: (64 + 8) reads, 8 writes.
+  EXPECT_EQ(metric(one, "cycles"), 16);
+  EXPECT_EQ(metric(one, "stall_cycles"), 0);
+  EXPECT_DOUBLE_EQ(metric(one, "latency_s"), 16e-6);
+  EXPECT_DOUBLE_EQ(metric(one, "utilization"), 1);
+  EXPECT_EQ(metric(one, "dram_bytes"), 2 * 80);
+  EXPECT_NEAR(metric(one, "dram_energy_j"), (72 * 3 + 8 * 5) * 1e-12, 1e-20);
+  EXPECT_NEAR(metric(one, "compute_energy_j"), 128e-12, 1e-20);
+  EXPECT_NEAR(metric(one, "compute_energy_j") + metric(one, "sram_energy_j") + metric(one, "dram_energy_j"),
+              metric(one, "energy_j"), 1e-20);
+  for (const char* name : {"cycles", "energy_j", "dram_bytes", "sram_accesses"}) {
+    EXPECT_DOUBLE_EQ(metric(two, name), 2 * metric(one, name)) << name;
+  }
+  const auto reason = [&](const std::string& design) {
+    const Evaluation evaluation = estimate_checked(*estimator, testing::design(space, design));
+    EXPECT_EQ(evaluation.status, Status::failed);
+    return evaluation.reason;
+  };
+  EXPECT_EQ(reason("{net: {n: 1}, chip: {n: 3}}"), "the clock must run");
+  // What was found is kept by layer: two layers of one shape are one entry, and a second estimator finds it.
+  class Counting final : public KeyValueStore {
+   public:
+    std::optional<std::string> get(const Fingerprint& key) override {
+      const auto found = values.find(key);
+      return found == values.end() ? std::nullopt : std::optional(found->second);
+    }
+    void put(const Fingerprint& key, std::string value) override {
+      values[key] = std::move(value);
+      ++puts;
+    }
+    std::map<Fingerprint, std::string> values;
+    int puts = 0;
+  };
+  const auto store = std::make_shared<Counting>();
+  for (int round = 0; round < 2; ++round) {
+    const auto other = make_estimator("analytical", "{mapper: exhaustive, objective: energy}", space);
+    other->use_store(store);
+    const Evaluation evaluation = estimate_checked(*other, testing::design(space, two));
+    EXPECT_EQ(value(*other, evaluation, "energy_j"), metric(two, "energy_j"));
+    EXPECT_EQ(store->puts, 1);
+  }
+  EXPECT_THAT(refusal("analytical", "{mapper: exhaustiv}", space), HasSubstr("did you mean 'exhaustive'?"));
+  EXPECT_THAT(refusal("analytical", "{objective: enery}", space), HasSubstr("did you mean 'energy'?"));
 }
 
 TEST(Analytical, NeedsNetworkAndAccelerator) {

@@ -11,6 +11,7 @@
 #include <thread>
 #include <unistd.h>
 
+#include "estimators/design_json.hpp"
 #include "estimators/process.hpp"
 #include "tests/estimators/toy.hpp"
 
@@ -135,6 +136,25 @@ TEST_F(CommandTest, SendsNetworkAndAccelerator) {
   EXPECT_EQ(request.at("design").at("labels").at("network.architecture"),
             space.label(one.candidate(), "network.architecture"));
   EXPECT_FALSE(request.contains("networks"));
+}
+
+TEST(DesignJson, ArchitecturesHaveLevels) {
+  const Architecture architecture = read_architecture(Config::parse(
+      "{name: a, clock: 1GHz, vector_unit: {lanes: 4, energy: 1pJ}, levels: [{name: DRAM, word_bits: {output: 32}, "
+      "energy: {read: 2pJ}}, {name: pad, instances: {x: 2, y: 3}, capacity: 64B, bypass: weight, read_bandwidth: 2}], "
+      "compute: {instances: {x: 2, y: 3}, energy: 1pJ}}", "a.yaml"));
+  const Json json = to_json(Accelerator(architecture));
+  EXPECT_EQ(json.at("type"), "architecture");
+  EXPECT_EQ(json.at("clock_hz"), 1'000'000'000);
+  ASSERT_EQ(json.at("levels").size(), 2U);
+  EXPECT_EQ(json.at("levels")[0].at("word_bits").at("output"), 32);
+  EXPECT_FALSE(json.at("levels")[0].contains("capacity_bits"));
+  EXPECT_EQ(json.at("levels")[1].at("capacity_bits"), 512);
+  EXPECT_EQ(json.at("levels")[1].at("instances"), (Json{2, 3}));
+  EXPECT_EQ(json.at("levels")[1].at("bypass"), Json{"weight"});
+  EXPECT_EQ(json.at("levels")[1].at("read_bandwidth"), 2);
+  EXPECT_EQ(json.at("compute").at("instances"), (Json{2, 3}));
+  EXPECT_EQ(json.at("vector_unit").at("lanes"), 4);
 }
 
 TEST_F(CommandTest, ConvertsUnits) {

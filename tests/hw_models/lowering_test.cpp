@@ -125,6 +125,33 @@ TEST(Lowering, VectorOperators) {
   for (const NodeId id : {in, flat, zeros, concat, same}) EXPECT_TRUE(is_free(workloads[id])) << id;
 }
 
+TEST(VectorUnit, OfAnArchitectureStreamsFromTheOutermostLevel) {
+  Architecture a;
+  a.levels.emplace_back();
+  a.levels[0].name = "DRAM";
+  a.levels[0].word_bits = {8, 8, 16};
+  a.levels[0].block_bits = 64;
+  a.levels[0].energy = {.read_j = 5, .write_j = 7, .update_j = 11, .leak_j = 0.5};
+  a.vector_unit = VectorUnit{.lanes = 16, .energy_j = 0.25};
+  const VectorWorkload work{1601, 100, 10, 90};
+  VectorCost c = cost(work, a);
+  EXPECT_EQ(c.compute_cycles, 101);
+  EXPECT_EQ(c.cycles, 101);
+  EXPECT_EQ(c.reads, 110);
+  EXPECT_EQ(c.writes, 90);
+  EXPECT_EQ(c.compute_energy_j, 1601 * 0.25);
+  // 13 blocks of 8 inputs, 2 of parameters, 23 of 4 outputs.
+  EXPECT_EQ(c.memory_energy_j, 15 * 5 + 23 * 11 + 101 * 0.5);
+  a.levels[0].write_bandwidth = 0.5;
+  EXPECT_EQ(cost(work, a).cycles, 180);
+  a.levels[0].shared_bandwidth = 1;
+  EXPECT_EQ(cost(work, a).cycles, 200);
+  a.levels[0].read_bandwidth = 0.25;
+  EXPECT_EQ(cost(work, a).cycles, 440);
+  a.vector_unit->lanes = 1;
+  EXPECT_EQ(cost(work, a).cycles, 1601);
+}
+
 TEST(VectorUnit, ComputesOrWaitsForTheChannel) {
   SystolicArray a;
   a.columns = 16;
