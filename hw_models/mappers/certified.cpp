@@ -294,8 +294,9 @@ class Solver {
  public:
   enum class Status { solved, stopped };
 
+  /// `beam`: states of a tile at most, the others are forgotten; 0: all that are needed for a proof.
   Solver(const Problem& problem, const Part& node, const ObjectiveValue& limit, bool ports, Energy most_energy,
-         std::uint64_t most_states)
+         std::uint64_t most_states, std::size_t beam)
       : p_(problem),
         plan_(problem.plan),
         node_(node),
@@ -303,7 +304,8 @@ class Solver {
         limit_(limit),
         ports_(ports),
         most_energy_(most_energy),
-        most_states_(most_states) {}
+        most_states_(most_states),
+        beam_(beam) {}
 
   Status run() {
     prepare();
@@ -643,6 +645,10 @@ class Solver {
       for (std::size_t w = 0; w < width_; ++w) loads[w] += loads_of(label)[w];
       return !promising(label.energy + ahead, loads.data());
     });
+    if (beam_ > 0 && labels.size() > beam_) {
+      std::stable_sort(labels.begin(), labels.end(), [](const Label& a, const Label& b) { return a.energy < b.energy; });
+      labels.resize(beam_);
+    }
     for (Label& label : labels) {
       if (label.self != nothing) continue;
       label.self = static_cast<std::uint32_t>(trail_.size());
@@ -907,6 +913,7 @@ class Solver {
   bool ports_;
   Energy most_energy_;
   std::uint64_t most_states_, states_ = 0;
+  std::size_t beam_;
   bool trimmed_ = false;
   std::array<std::vector<std::int64_t>, max_dimensions> list_;
   std::array<std::vector<std::vector<Successor>>, max_dimensions> successors_;
@@ -1029,10 +1036,10 @@ struct Outcome {
 };
 
 /// Everything in a node that is better than `limit`, or nothing.
-Outcome solve(const Problem& p, const Part& node, ObjectiveValue limit, std::uint64_t most_states) {
+Outcome solve(const Problem& p, const Part& node, ObjectiveValue limit, std::uint64_t most_states, std::size_t beam = 0) {
   Outcome outcome;
   const auto run = [&](bool ports, Energy most_energy, bool& trimmed) -> bool {
-    Solver solver(p, node, limit, ports, most_energy, most_states - std::min(most_states, outcome.states));
+    Solver solver(p, node, limit, ports, most_energy, most_states - std::min(most_states, outcome.states), beam);
     outcome.stopped = solver.run() == Solver::Status::stopped;
     outcome.states += solver.states();
     trimmed = solver.trimmed();
@@ -1112,10 +1119,28 @@ MapperResult CertifiedMapper::map(const CostModel& model, const MapperRequest& r
   nodes_below(p, std::nullopt, least);
   ObjectiveValue lower = least;  // of everything that is still open
   bool stopped = false;
+  // A first idea: the best-looking parts, with few states each.
+  for (const double factor : {1.5, 6.0, infinite}) {
+    constexpr std::size_t parts = 12, beam = 4;
+    ObjectiveValue unused;
+    const std::vector<Part> nodes = nodes_below(p, ObjectiveValue{least.first * factor, infinite}, unused);
+    bool found = false;
+    for (std::size_t i = 0; i < std::min(parts, nodes.size()) && !p.late(); ++i) {
+      const ObjectiveValue limit = result.mapping ? result.value : ObjectiveValue{infinite, infinite};
+      const Outcome outcome = solve(p, nodes[i], limit, effort - std::min(effort, result.evaluations), beam);
+      result.evaluations += outcome.states;
+      if (!outcome.mapping) continue;
+      found = true;
+      offer(*outcome.mapping, outcome.cost);
+    }
+    if (found || p.late()) break;
+  }
   for (std::size_t round = 0; round <= growth.size() && !stopped; ++round) {
     ObjectiveValue budget;
     budget.second = infinite;
     if (round < growth.size()) budget.first = least.first * growth[round];
+    // Not worth a round of its own: the next is known to be enough.
+    if (result.mapping && budget.first > 0.7 * result.value.first) budget = {infinite, infinite};
     ObjectiveValue unused;
     const std::vector<Part> nodes = nodes_below(p, result.mapping ? std::min(budget, result.value) : budget, unused);
     // Rounds of fixed sizes: what a node may be cut off by does not depend on how many threads there are.
