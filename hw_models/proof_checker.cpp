@@ -64,12 +64,13 @@ class Reader {
     return words_[at_++];
   }
 
-  double number(double least = 0) {
+  double number(double least = 0, double most = 1e30) {
     const std::string text = word();
     double value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value) || value < least) {
-      reject(line_, fmt::format("'{}' is no number from {}", text, least));
+    if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value) || value < least ||
+        value > most) {
+      reject(line_, fmt::format("'{}' is no number from {} to {}", text, least, most));
     }
     return value;
   }
@@ -169,7 +170,7 @@ std::optional<double> read_bandwidth(Reader& in) {
   if (text == "-") return std::nullopt;
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value) || value < 0) {
+  if (error != std::errc() || end != text.data() + text.size() || !(value == 0 || (value >= 1e-9 && value <= 1e30))) {
     reject(in.line(), fmt::format("'{}' is no bandwidth", text));
   }
   return value;
@@ -210,9 +211,21 @@ Log read_log(std::istream& stream) {
     }
   }
   if (const auto why = why_invalid(log.einsum)) reject(in.line(), *why);
+  // Every extent and stride stays a whole number below 2^53.
+  for (const EinsumTensor& tensor : log.einsum.tensors) {
+    double words = 1;
+    for (const IndexExpression& axis : tensor.axes) {
+      double extent = 1;
+      for (const IndexTerm& term : axis) {
+        extent += static_cast<double>(term.coefficient) * static_cast<double>(log.einsum.dimensions[term.dimension].size);
+      }
+      words *= extent;
+    }
+    if (words > 0x1p53) reject(in.line(), "a tensor has more than 2^53 words");
+  }
 
   in.next("architecture");
-  log.architecture.clock_hz = in.number();
+  log.architecture.clock_hz = in.number(1, 1e18);
   const auto levels = static_cast<std::size_t>(in.whole(1, max_levels));
   for (std::size_t l = 0; l < levels; ++l) {
     StorageLevel level;
@@ -227,7 +240,7 @@ Log read_log(std::istream& stream) {
       if (error != std::errc() || end != text.data() + text.size() || bits < 0) reject(in.line(), "this is no capacity");
       level.capacity_bits = bits;
     }
-    level.multiple_buffering = in.number(1);
+    level.multiple_buffering = in.number(1, 1e9);
     in.next("words");
     for (std::int64_t& bits : level.word_bits) bits = in.whole(1, large);
     in.expect("block");
