@@ -916,6 +916,12 @@ class Search {
       }
     }
     if (firsts.empty()) return all;
+    // Loops that give no reuse to anybody stand outside of all others.
+    std::vector<std::size_t> useful;
+    for (const std::size_t d : firsts) {
+      if (!stands_outermost(d)) useful.push_back(d);
+    }
+    if (!useful.empty()) firsts = useful;
     double best = endless;
     for (const std::size_t d : firsts) {
       double energy = 0;
@@ -1000,6 +1006,21 @@ class Search {
     return true;
   }
 
+  /// A dimension that moves every tensor, alone on its axis, and of which no constraint speaks: a loop over it lets nothing
+  /// stay where it is, and makes tiles only larger. Outside of all others it ends no reuse.
+  bool stands_outermost(std::size_t d) const {
+    for (std::size_t t = 0; t < 3; ++t) {
+      if (!p_.relevant(t, d) || p_.axis(t, d).two) return false;
+    }
+    for (std::size_t l = 0; l < p_.levels(); ++l) {
+      const LevelConstraints& wanted = p_.level(l).constraints;
+      if (p_.least_filled(l) > 0 || wants_rest(p_, l, d) || forced(p_, wanted.temporal_factors, d)) return false;
+      const std::string& name = p_.log().einsum.dimensions[d].name;
+      if (std::find(wanted.order.begin(), wanted.order.end(), name) != wanted.order.end()) return false;
+    }
+    return true;
+  }
+
   /// Places loops over some dimensions at level l.
   void loops(std::size_t l, const std::set<std::size_t>& dimensions) {
     const bool wait = may_wait(l);
@@ -1014,7 +1035,7 @@ class Search {
         if (!concerned) continue;  // nothing can be kept here
         for (const std::size_t d : dimensions) {
           const std::int64_t room_left = left(d, temporal);
-          if (room_left == 1) continue;
+          if (room_left == 1 || (l > 0 && stands_outermost(d))) continue;
           const auto must = forced(p_, p_.level(l).constraints.temporal_factors, d);
           if (must && (*must == 1 || (standing.placed >> d & 1) != 0)) continue;
           bool slides = false;

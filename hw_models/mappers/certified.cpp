@@ -51,6 +51,9 @@ struct Problem {
   std::size_t levels, dimensions;
   std::vector<std::vector<std::int64_t>> parents;  ///< [t · (levels + 1) + child]: levels that may be the next to keep
   double least_energy = 0;                         ///< of any mapping
+  /// Dimensions on which every tensor depends, on an axis of its own: a loop over them gives no reuse to anybody, so that it
+  /// stands best outside of everything. As bits; none where constraints could object.
+  std::uint32_t shared = 0;
   Clock::time_point deadline = Clock::time_point::max();
 
   Problem(const CostModel& m, const MapperRequest& r)
@@ -62,6 +65,18 @@ struct Problem {
         dimensions(plan.dimensions) {
     if (r.time_limit_s < 1e9) {
       deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(r.time_limit_s));
+    }
+    for (std::size_t d = 0; d < dimensions; ++d) {
+      bool everywhere = true;
+      for (const kernel::TensorShape& tensor : plan.tensors) {
+        everywhere = everywhere && tensor.relevant[d] && !tensor.axes[tensor.axis_of[d]].two;
+      }
+      for (std::size_t l = 0; l < levels; ++l) {
+        const LevelRules& rules = space.rules(l);
+        everywhere = everywhere && rules.min_capacity_bits == 0 && rules.fixed[d] == 0 && !rules.rest[d] &&
+                     std::find(rules.order.begin(), rules.order.end(), d) == rules.order.end();
+      }
+      if (everywhere) shared |= 1U << d;
     }
     least_energy = plan.macs * plan.mac_energy_j;
     for (std::size_t t = 0; t < tensor_count; ++t) {
@@ -484,8 +499,10 @@ class Solver {
     if (relevant == 0) return all;
     double free = 1;
     bool left = false;
+    std::uint32_t unfinished = 0;
     for (std::size_t d = 0; d < plan_.dimensions; ++d) {
       if (index_[d] + 1 == list_[d].size()) continue;
+      unfinished |= 1U << d;
       if ((relevant >> d & 1) != 0) {
         left = true;
       } else {
@@ -493,6 +510,7 @@ class Solver {
       }
     }
     if (!left) return all;
+    if ((unfinished & relevant & ~p_.shared) != 0) relevant &= ~p_.shared;  // those stand outside of the others
     Energy best = infinite;
     std::array<std::array<Energy, 2>, tensor_count> plain;  // closed by a loop that does not slide
     for (auto& entry : plain) entry[0] = -1;
@@ -727,6 +745,7 @@ class Solver {
   bool sweep(std::size_t l, std::uint32_t allowed) {
     const LevelRules& rules = p_.space.rules(l);
     const bool may_idle = idle(l);
+    if (l > 0) allowed &= ~p_.shared;
     for (std::size_t u = 0; u < tiles_; ++u) {
       if (buckets_[u].empty()) continue;
       decode(u);
