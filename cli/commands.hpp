@@ -27,6 +27,7 @@ void add_cost(CLI::App& app, Context& context);      // cost, map
 void add_evaluate(CLI::App& app, Context& context);  // evaluate
 void add_results(CLI::App& app, Context& context);   // trials, best, pareto, export, query
 void add_tournament(CLI::App& app, Context& context);  // tournament
+void add_check_proof(CLI::App& app, Context& context);  // check-proof
 void add_import(CLI::App& app, Context& context);    // import, tables
 void add_network(CLI::App& app, Context& context);   // network
 void add_finalize(CLI::App& app, Context& context);  // finalize

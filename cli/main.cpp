@@ -68,6 +68,7 @@ int main(int argc, char** argv) {
     add_cost(app, context);
     add_results(app, context);
     add_tournament(app, context);
+    add_check_proof(app, context);
     add_import(app, context);
     add_finalize(app, context);
     add_network(app, context);

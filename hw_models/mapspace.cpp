@@ -4,28 +4,13 @@
 #include <cmath>
 #include <limits>
 #include <map>
-#include <set>
 
 namespace duet {
 namespace {
 
-/// Factors along one side of a fan-out: all vectors of divisors whose product is at most `room`.
-void side_vectors(const Einsum& einsum, const std::vector<std::vector<std::int64_t>>& choices, std::int64_t room,
-                  std::size_t d, FactorVector& now, std::vector<FactorVector>& found) {
-  if (d == einsum.dimensions.size()) {
-    found.push_back(now);
-    return;
-  }
-  for (const std::int64_t factor : choices[d]) {
-    if (factor > room) break;
-    now[d] = factor;
-    side_vectors(einsum, choices, room / factor, d + 1, now, found);
-  }
-  now[d] = 1;
-}
-
-std::vector<FactorVector> side(const Einsum& einsum, std::int64_t room, const std::map<std::string, std::int64_t>& factors,
-                               const std::optional<std::vector<std::string>>& dimensions) {
+/// What the factors along one side of a fan-out may be, by dimension.
+std::vector<std::vector<std::int64_t>> side_choices(const Einsum& einsum, const std::map<std::string, std::int64_t>& factors,
+                                                    const std::optional<std::vector<std::string>>& dimensions) {
   std::vector<std::vector<std::int64_t>> choices;
   for (const Dimension& dimension : einsum.dimensions) {
     std::vector<std::int64_t> allowed = divisors(dimension.size);
@@ -36,11 +21,22 @@ std::vector<FactorVector> side(const Einsum& einsum, std::int64_t room, const st
     }
     choices.push_back(std::move(allowed));
   }
-  std::vector<FactorVector> found;
-  FactorVector now;
-  now.fill(1);
-  side_vectors(einsum, choices, room, 0, now, found);
-  return found;
+  return choices;
+}
+
+/// Writes `spread.factors` as a product of factors along x and y that both sides allow and have room for, if it can be done.
+bool split(const std::vector<std::vector<std::int64_t>>& xs, const std::vector<std::vector<std::int64_t>>& ys,
+           std::size_t d, std::int64_t room_x, std::int64_t room_y, Spread& spread) {
+  if (d == xs.size()) return true;
+  for (const std::int64_t x : xs[d]) {
+    if (x > room_x || x > spread.factors[d]) break;
+    const std::int64_t y = spread.factors[d] / x;
+    if (spread.factors[d] % x != 0 || y > room_y || !std::binary_search(ys[d].begin(), ys[d].end(), y)) continue;
+    spread.x[d] = x;
+    spread.y[d] = y;
+    if (split(xs, ys, d + 1, room_x / x, room_y / y, spread)) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -86,28 +82,29 @@ Mapspace::Mapspace(const Einsum& einsum, const Architecture& architecture) : ein
     }
     rules_.push_back(std::move(rules));
 
-    const auto xs = side(einsum, architecture.fanout_x(l), wanted.x_factors, wanted.x_dimensions);
-    const auto ys = side(einsum, architecture.fanout_y(l), wanted.y_factors, wanted.y_dimensions);
-    const double least = static_cast<double>(architecture.fanout_x(l)) * static_cast<double>(architecture.fanout_y(l)) *
-                         wanted.min_fanout_utilization;
+    const auto xs = side_choices(einsum, wanted.x_factors, wanted.x_dimensions);
+    const auto ys = side_choices(einsum, wanted.y_factors, wanted.y_dimensions);
+    const std::int64_t width = architecture.fanout_x(l), height = architecture.fanout_y(l);
+    const double least = static_cast<double>(width) * static_cast<double>(height) * wanted.min_fanout_utilization;
     std::vector<Spread> spreads;
-    std::set<FactorVector> seen;
-    for (const FactorVector& x : xs) {
-      for (const FactorVector& y : ys) {
-        Spread spread;
-        spread.factors.fill(1);
-        spread.x = x;
-        spread.y = y;
-        bool divides = true;
-        for (std::size_t d = 0; d < count; ++d) {
-          spread.factors[d] = x[d] * y[d];
-          spread.children *= spread.factors[d];
-          divides = divides && einsum.size(d) % spread.factors[d] == 0;
-        }
-        if (!divides || static_cast<double>(spread.children) < least) continue;
-        if (seen.insert(spread.factors).second) spreads.push_back(spread);
+    Spread spread;
+    spread.factors.fill(1);
+    const auto choose = [&](const auto& self, std::size_t d, std::int64_t children) -> void {
+      if (d == count) {
+        spread.children = children;
+        spread.x.fill(1);
+        spread.y.fill(1);
+        if (static_cast<double>(children) >= least && split(xs, ys, 0, width, height, spread)) spreads.push_back(spread);
+        return;
       }
-    }
+      for (const std::int64_t factor : divisors(einsum.size(d))) {
+        if (factor > width * height / children) break;
+        spread.factors[d] = factor;
+        self(self, d + 1, children * factor);
+      }
+      spread.factors[d] = 1;
+    };
+    choose(choose, 0, 1);
     std::stable_sort(spreads.begin(), spreads.end(), [](const Spread& a, const Spread& b) { return a.children > b.children; });
     spreads_.push_back(std::move(spreads));
   }

@@ -64,12 +64,13 @@ class Reader {
     return words_[at_++];
   }
 
-  double number(double least = 0) {
+  double number(double least = 0, double most = 1e30) {
     const std::string text = word();
     double value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value) || value < least) {
-      reject(line_, fmt::format("'{}' is no number from {}", text, least));
+    if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value) || value < least ||
+        value > most) {
+      reject(line_, fmt::format("'{}' is no number from {} to {}", text, least, most));
     }
     return value;
   }
@@ -169,7 +170,7 @@ std::optional<double> read_bandwidth(Reader& in) {
   if (text == "-") return std::nullopt;
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value) || value < 0) {
+  if (error != std::errc() || end != text.data() + text.size() || !(value == 0 || (value >= 1e-9 && value <= 1e30))) {
     reject(in.line(), fmt::format("'{}' is no bandwidth", text));
   }
   return value;
@@ -210,9 +211,21 @@ Log read_log(std::istream& stream) {
     }
   }
   if (const auto why = why_invalid(log.einsum)) reject(in.line(), *why);
+  // Every extent and stride stays a whole number below 2^53.
+  for (const EinsumTensor& tensor : log.einsum.tensors) {
+    double words = 1;
+    for (const IndexExpression& axis : tensor.axes) {
+      double extent = 1;
+      for (const IndexTerm& term : axis) {
+        extent += static_cast<double>(term.coefficient) * static_cast<double>(log.einsum.dimensions[term.dimension].size);
+      }
+      words *= extent;
+    }
+    if (words > 0x1p53) reject(in.line(), "a tensor has more than 2^53 words");
+  }
 
   in.next("architecture");
-  log.architecture.clock_hz = in.number();
+  log.architecture.clock_hz = in.number(1, 1e18);
   const auto levels = static_cast<std::size_t>(in.whole(1, max_levels));
   for (std::size_t l = 0; l < levels; ++l) {
     StorageLevel level;
@@ -227,7 +240,7 @@ Log read_log(std::istream& stream) {
       if (error != std::errc() || end != text.data() + text.size() || bits < 0) reject(in.line(), "this is no capacity");
       level.capacity_bits = bits;
     }
-    level.multiple_buffering = in.number(1);
+    level.multiple_buffering = in.number(1, 1e9);
     in.next("words");
     for (std::int64_t& bits : level.word_bits) bits = in.whole(1, large);
     in.expect("block");
@@ -903,6 +916,12 @@ class Search {
       }
     }
     if (firsts.empty()) return all;
+    // Loops that give no reuse to anybody stand outside of all others.
+    std::vector<std::size_t> useful;
+    for (const std::size_t d : firsts) {
+      if (!stands_outermost(d)) useful.push_back(d);
+    }
+    if (!useful.empty()) firsts = useful;
     double best = endless;
     for (const std::size_t d : firsts) {
       double energy = 0;
@@ -987,6 +1006,21 @@ class Search {
     return true;
   }
 
+  /// A dimension that moves every tensor, alone on its axis, and of which no constraint speaks: a loop over it lets nothing
+  /// stay where it is, and makes tiles only larger. Outside of all others it ends no reuse.
+  bool stands_outermost(std::size_t d) const {
+    for (std::size_t t = 0; t < 3; ++t) {
+      if (!p_.relevant(t, d) || p_.axis(t, d).two) return false;
+    }
+    for (std::size_t l = 0; l < p_.levels(); ++l) {
+      const LevelConstraints& wanted = p_.level(l).constraints;
+      if (p_.least_filled(l) > 0 || wants_rest(p_, l, d) || forced(p_, wanted.temporal_factors, d)) return false;
+      const std::string& name = p_.log().einsum.dimensions[d].name;
+      if (std::find(wanted.order.begin(), wanted.order.end(), name) != wanted.order.end()) return false;
+    }
+    return true;
+  }
+
   /// Places loops over some dimensions at level l.
   void loops(std::size_t l, const std::set<std::size_t>& dimensions) {
     const bool wait = may_wait(l);
@@ -1001,7 +1035,7 @@ class Search {
         if (!concerned) continue;  // nothing can be kept here
         for (const std::size_t d : dimensions) {
           const std::int64_t room_left = left(d, temporal);
-          if (room_left == 1) continue;
+          if (room_left == 1 || (l > 0 && stands_outermost(d))) continue;
           const auto must = forced(p_, p_.level(l).constraints.temporal_factors, d);
           if (must && (*must == 1 || (standing.placed >> d & 1) != 0)) continue;
           bool slides = false;

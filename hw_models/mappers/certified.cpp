@@ -51,6 +51,9 @@ struct Problem {
   std::size_t levels, dimensions;
   std::vector<std::vector<std::int64_t>> parents;  ///< [t · (levels + 1) + child]: levels that may be the next to keep
   double least_energy = 0;                         ///< of any mapping
+  /// Dimensions on which every tensor depends, on an axis of its own: a loop over them gives no reuse to anybody, so that it
+  /// stands best outside of everything. As bits; none where constraints could object.
+  std::uint32_t shared = 0;
   Clock::time_point deadline = Clock::time_point::max();
 
   Problem(const CostModel& m, const MapperRequest& r)
@@ -62,6 +65,18 @@ struct Problem {
         dimensions(plan.dimensions) {
     if (r.time_limit_s < 1e9) {
       deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(r.time_limit_s));
+    }
+    for (std::size_t d = 0; d < dimensions; ++d) {
+      bool everywhere = true;
+      for (const kernel::TensorShape& tensor : plan.tensors) {
+        everywhere = everywhere && tensor.relevant[d] && !tensor.axes[tensor.axis_of[d]].two;
+      }
+      for (std::size_t l = 0; l < levels; ++l) {
+        const LevelRules& rules = space.rules(l);
+        everywhere = everywhere && rules.min_capacity_bits == 0 && rules.fixed[d] == 0 && !rules.rest[d] &&
+                     std::find(rules.order.begin(), rules.order.end(), d) == rules.order.end();
+      }
+      if (everywhere) shared |= 1U << d;
     }
     least_energy = plan.macs * plan.mac_energy_j;
     for (std::size_t t = 0; t < tensor_count; ++t) {
@@ -295,8 +310,9 @@ class Solver {
  public:
   enum class Status { solved, stopped };
 
+  /// `beam`: states of a tile at most, the others are forgotten; 0: all that are needed for a proof.
   Solver(const Problem& problem, const Part& node, const ObjectiveValue& limit, bool ports, Energy most_energy,
-         std::uint64_t most_states)
+         std::uint64_t most_states, std::size_t beam)
       : p_(problem),
         plan_(problem.plan),
         node_(node),
@@ -304,7 +320,8 @@ class Solver {
         limit_(limit),
         ports_(ports),
         most_energy_(most_energy),
-        most_states_(most_states) {}
+        most_states_(most_states),
+        beam_(beam) {}
 
   Status run() {
     prepare();
@@ -483,8 +500,10 @@ class Solver {
     if (relevant == 0) return all;
     double free = 1;
     bool left = false;
+    std::uint32_t unfinished = 0;
     for (std::size_t d = 0; d < plan_.dimensions; ++d) {
       if (index_[d] + 1 == list_[d].size()) continue;
+      unfinished |= 1U << d;
       if ((relevant >> d & 1) != 0) {
         left = true;
       } else {
@@ -492,6 +511,7 @@ class Solver {
       }
     }
     if (!left) return all;
+    if ((unfinished & relevant & ~p_.shared) != 0) relevant &= ~p_.shared;  // those stand outside of the others
     Energy best = infinite;
     std::array<std::array<Energy, 2>, tensor_count> plain;  // closed by a loop that does not slide
     for (auto& entry : plain) entry[0] = -1;
@@ -644,6 +664,10 @@ class Solver {
       for (std::size_t w = 0; w < width_; ++w) loads[w] += loads_of(label)[w];
       return !promising(label.energy + ahead, loads.data());
     });
+    if (beam_ > 0 && labels.size() > beam_) {
+      std::stable_sort(labels.begin(), labels.end(), [](const Label& a, const Label& b) { return a.energy < b.energy; });
+      labels.resize(beam_);
+    }
     for (Label& label : labels) {
       if (label.self != nothing) continue;
       label.self = static_cast<std::uint32_t>(trail_.size());
@@ -722,6 +746,7 @@ class Solver {
   bool sweep(std::size_t l, std::uint32_t allowed) {
     const LevelRules& rules = p_.space.rules(l);
     const bool may_idle = idle(l);
+    if (l > 0) allowed &= ~p_.shared;
     for (std::size_t u = 0; u < tiles_; ++u) {
       if (buckets_[u].empty()) continue;
       decode(u);
@@ -908,6 +933,7 @@ class Solver {
   bool ports_;
   Energy most_energy_;
   std::uint64_t most_states_, states_ = 0;
+  std::size_t beam_;
   bool trimmed_ = false;
   std::array<std::vector<std::int64_t>, max_dimensions> list_;
   std::array<std::vector<std::vector<Successor>>, max_dimensions> successors_;
@@ -1030,10 +1056,10 @@ struct Outcome {
 };
 
 /// Everything in a node that is better than `limit`, or nothing.
-Outcome solve(const Problem& p, const Part& node, ObjectiveValue limit, std::uint64_t most_states) {
+Outcome solve(const Problem& p, const Part& node, ObjectiveValue limit, std::uint64_t most_states, std::size_t beam = 0) {
   Outcome outcome;
   const auto run = [&](bool ports, Energy most_energy, bool& trimmed) -> bool {
-    Solver solver(p, node, limit, ports, most_energy, most_states - std::min(most_states, outcome.states));
+    Solver solver(p, node, limit, ports, most_energy, most_states - std::min(most_states, outcome.states), beam);
     outcome.stopped = solver.run() == Solver::Status::stopped;
     outcome.states += solver.states();
     trimmed = solver.trimmed();
@@ -1118,10 +1144,28 @@ MapperResult CertifiedMapper::map(const CostModel& model, const MapperRequest& r
   nodes_below(p, std::nullopt, least);
   ObjectiveValue lower = least;  // of everything that is still open
   bool stopped = false;
+  // A first idea: the best-looking parts, with few states each.
+  for (const double factor : {1.5, 6.0, infinite}) {
+    constexpr std::size_t parts = 12, beam = 4;
+    ObjectiveValue unused;
+    const std::vector<Part> nodes = nodes_below(p, ObjectiveValue{least.first * factor, infinite}, unused);
+    bool found = false;
+    for (std::size_t i = 0; i < std::min(parts, nodes.size()) && !p.late(); ++i) {
+      const ObjectiveValue limit = result.mapping ? result.value : ObjectiveValue{infinite, infinite};
+      const Outcome outcome = solve(p, nodes[i], limit, effort - std::min(effort, result.evaluations), beam);
+      result.evaluations += outcome.states;
+      if (!outcome.mapping) continue;
+      found = true;
+      offer(*outcome.mapping, outcome.cost);
+    }
+    if (found || p.late()) break;
+  }
   for (std::size_t round = 0; round <= growth.size() && !stopped; ++round) {
     ObjectiveValue budget;
     budget.second = infinite;
     if (round < growth.size()) budget.first = least.first * growth[round];
+    // Not worth a round of its own: the next is known to be enough.
+    if (result.mapping && budget.first > 0.7 * result.value.first) budget = {infinite, infinite};
     ObjectiveValue unused;
     const std::vector<Part> nodes = nodes_below(p, result.mapping ? std::min(budget, result.value) : budget, unused);
     // Rounds of fixed sizes: what a node may be cut off by does not depend on how many threads there are.
