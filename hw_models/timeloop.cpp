@@ -138,8 +138,19 @@ std::map<std::string, Config> table(const Config& config, std::string_view which
   const auto tables = found->find(summary ? "table_summary" : "tables");
   if (!tables) return entries;
   for (const Config& entry : tables->items()) {
-    std::string name = split_name(entry.at("name")).first;
-    if (const std::size_t dot = name.rfind('.'); dot != std::string::npos) name.erase(0, dot + 1);
+    // "system.PE[0..7].spad[1..2]" → "spad".
+    const std::string& path = entry.at("name").text();
+    std::string name;
+    bool range = false;
+    for (const char c : path) {
+      if (c == '[' || c == ']') {
+        range = c == '[';
+      } else if (c == '.' && !range) {
+        name.clear();
+      } else if (!range) {
+        name += c;
+      }
+    }
     entries.emplace(std::move(name), entry);
   }
   return entries;

@@ -146,7 +146,7 @@ architecture:
 TEST(TimeloopForms, TreesOfSubtrees) {
   const Architecture a = architecture(tree);
   ASSERT_EQ(a.levels.size(), 3U) << "networks are passed over";
-  EXPECT_EQ(a.clock_hz, 1e9);
+  EXPECT_DOUBLE_EQ(a.clock_hz, 1e9);
   EXPECT_EQ(a.levels[0].block_words(Tensor::weight), 4);
   EXPECT_EQ(a.levels[1].capacity_bits, 1024 * 4 * 16);
   EXPECT_EQ(a.levels[1].read_bandwidth, 4) << "one half of the older 'bandwidth' each";
@@ -184,7 +184,7 @@ variables: {version: 0.4, global_cycle_seconds: 1e-9}
   EXPECT_EQ(a.fanout_x(2), 4);
   EXPECT_EQ(a.fanout_y(2), 2);
   for (const auto policy : a.levels[2].policy) EXPECT_EQ(policy, StorageLevel::Policy::bypass);
-  EXPECT_EQ(a.clock_hz, 1e9);
+  EXPECT_DOUBLE_EQ(a.clock_hz, 1e9);
   Architecture plain = architecture(tree);
   EXPECT_EQ(a.levels[0], plain.levels[0]);
   EXPECT_EQ(a.levels[1], plain.levels[1]);
@@ -242,8 +242,8 @@ architecture:
   - name: system
     local:
     - {name: DRAM, class: DRAM, attributes: {datawidth: 8}}
-    - {name: regs[1..32], class: storage, attributes: {depth: 1, width: 128, cluster_size: 16, datawidth: 8, meshX: 32}}
-    - {name: mac[1..32], class: intmac, attributes: {meshX: 32}}
+    - {name: "regs[1..32]", class: storage, attributes: {depth: 1, width: 128, cluster_size: 16, datawidth: 8, meshX: 32}}
+    - {name: "mac[1..32]", class: intmac, attributes: {meshX: 32}}
 ERT: {tables: [{name: system.regs, actions: [{name: read, energy: 2}, {name: write, energy: 3}]}]}
 )");
   EXPECT_EQ(a.levels[1].cluster, 16);
@@ -285,7 +285,7 @@ problem:
   EXPECT_EQ(axis[1].coefficient, 2);
   EXPECT_EQ(named.macs(), 3 * 8 * 9 * 35);
   EXPECT_EQ(message([&] { problem("problem: {shape: winograd, instance: {C: 3}}"); }),
-            "p.yaml:1:19: shape 'winograd' is not written out; known by name: cnn-layer");
+            "p.yaml:1:18: shape 'winograd' is not written out; known by name: cnn-layer");
   EXPECT_EQ(message([&] { problem("problem: {instance: {C: 3}}"); }), "p.yaml:1:21: the size of dimension 'M' is missing");
 }
 
