@@ -64,7 +64,8 @@ std::unique_ptr<Mapper> chosen_mapper(const MapperArguments& arguments) {
 template <class Read>
 auto read_option(const char* option, const std::string& text, const Read& read) {
   try {
-    return read(Config::parse(text, option));
+    const std::string key(std::string_view(option).substr(2));
+    return read(Config::parse(key + ": " + text, option).at(key));
   } catch (const ConfigError& error) {
     const std::string_view message = error.what();
     throw ConfigError(fmt::format("{}: {}", option, message.substr(message.find(": ") + 2)));

@@ -203,8 +203,8 @@ EstimatorPlugin analytical_estimator() {
                .sentence = "What finds mappings onto an architecture of storage levels."},
               {.name = "objective",
                .kind = Option::Kind::config,
-               .fallback = "",
-               .sentence = "What each layer's mapping minimises: cycles, energy, energy_delay (the default), "
+               .fallback = "energy_delay",
+               .sentence = "What each layer's mapping minimises: cycles, energy, energy_delay, "
                            "cycles_then_energy, energy_then_cycles or {weighted: {per_second, per_joule}}."},
               {.name = "effort",
                .kind = Option::Kind::integer,

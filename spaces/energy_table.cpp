@@ -5,10 +5,19 @@
 namespace duet {
 namespace {
 
+/// "system.PE[0..7].spad[1..2]" → "spad".
 std::string component_name(const Config& entry) {
-  std::string name = entry.at("name").text();
-  if (name.ends_with(']') && name.rfind('[') != std::string::npos) name.erase(name.rfind('['));
-  if (const std::size_t dot = name.rfind('.'); dot != std::string::npos) name.erase(0, dot + 1);
+  std::string name;
+  bool range = false;
+  for (const char c : entry.at("name").text()) {
+    if (c == '[' || c == ']') {
+      range = c == '[';
+    } else if (c == '.' && !range) {
+      name.clear();
+    } else if (!range) {
+      name += c;
+    }
+  }
   if (name.empty()) entry.at("name").fail_wrong("the name of a component");
   return name;
 }

@@ -242,8 +242,8 @@ architecture:
   - name: system
     local:
     - {name: DRAM, class: DRAM, attributes: {datawidth: 8}}
-    - {name: regs[1..32], class: storage, attributes: {depth: 1, width: 128, cluster_size: 16, datawidth: 8, meshX: 32}}
-    - {name: mac[1..32], class: intmac, attributes: {meshX: 32}}
+    - {name: "regs[1..32]", class: storage, attributes: {depth: 1, width: 128, cluster_size: 16, datawidth: 8, meshX: 32}}
+    - {name: "mac[1..32]", class: intmac, attributes: {meshX: 32}}
 ERT: {tables: [{name: system.regs, actions: [{name: read, energy: 2}, {name: write, energy: 3}]}]}
 )");
   EXPECT_EQ(a.levels[1].cluster, 16);
