@@ -9,12 +9,14 @@ namespace duet {
 namespace {
 
 /// What the factors along one side of a fan-out may be, by dimension.
-std::vector<std::vector<std::int64_t>> side_choices(const Einsum& einsum, const std::map<std::string, std::int64_t>& factors,
-                                                    const std::optional<std::vector<std::string>>& dimensions) {
+std::vector<std::vector<std::int64_t>> side_choices(
+    const Einsum& einsum, const std::map<std::string, std::int64_t>& factors,
+    const std::optional<std::vector<std::string>>& dimensions) {
   std::vector<std::vector<std::int64_t>> choices;
   for (const Dimension& dimension : einsum.dimensions) {
     std::vector<std::int64_t> allowed = divisors(dimension.size);
-    if (dimensions && std::find(dimensions->begin(), dimensions->end(), dimension.name) == dimensions->end()) allowed = {1};
+    if (dimensions && std::find(dimensions->begin(), dimensions->end(), dimension.name) == dimensions->end())
+      allowed = {1};
     const auto fixed = factors.find(dimension.name);
     if (fixed != factors.end() && fixed->second != 0 && dimension.size >= fixed->second) {
       std::erase_if(allowed, [&](std::int64_t factor) { return factor != fixed->second; });
@@ -24,14 +26,16 @@ std::vector<std::vector<std::int64_t>> side_choices(const Einsum& einsum, const 
   return choices;
 }
 
-/// Writes `spread.factors` as a product of factors along x and y that both sides allow and have room for, if it can be done.
+/// Writes `spread.factors` as a product of factors along x and y that both sides allow and have room for, if
+/// it can be done.
 bool split(const std::vector<std::vector<std::int64_t>>& xs, const std::vector<std::vector<std::int64_t>>& ys,
            std::size_t d, std::int64_t room_x, std::int64_t room_y, Spread& spread) {
   if (d == xs.size()) return true;
   for (const std::int64_t x : xs[d]) {
     if (x > room_x || x > spread.factors[d]) break;
     const std::int64_t y = spread.factors[d] / x;
-    if (spread.factors[d] % x != 0 || y > room_y || !std::binary_search(ys[d].begin(), ys[d].end(), y)) continue;
+    if (spread.factors[d] % x != 0 || y > room_y || !std::binary_search(ys[d].begin(), ys[d].end(), y))
+      continue;
     spread.x[d] = x;
     spread.y[d] = y;
     if (split(xs, ys, d + 1, room_x / x, room_y / y, spread)) return true;
@@ -52,7 +56,8 @@ std::vector<std::int64_t> divisors(std::int64_t n) {
   return low;
 }
 
-Mapspace::Mapspace(const Einsum& einsum, const Architecture& architecture) : einsum_(einsum), architecture_(architecture) {
+Mapspace::Mapspace(const Einsum& einsum, const Architecture& architecture)
+    : einsum_(einsum), architecture_(architecture) {
   const std::size_t count = einsum.dimensions.size();
   for (std::size_t l = 0; l < architecture.levels.size(); ++l) {
     const StorageLevel& level = architecture.levels[l];
@@ -71,7 +76,8 @@ Mapspace::Mapspace(const Einsum& einsum, const Architecture& architecture) : ein
       const std::string& name = einsum.dimensions[d].name;
       const auto found = wanted.temporal_factors.find(name);
       // A factor larger than the dimension is satisfied by whatever is smaller.
-      if (found != wanted.temporal_factors.end() && found->second <= einsum.size(d)) rules.fixed[d] = found->second;
+      if (found != wanted.temporal_factors.end() && found->second <= einsum.size(d))
+        rules.fixed[d] = found->second;
       for (const auto* factors : {&wanted.temporal_factors, &wanted.x_factors, &wanted.y_factors}) {
         const auto entry = factors->find(name);
         if (entry != factors->end() && entry->second == 0) rules.rest[d] = true;
@@ -85,7 +91,8 @@ Mapspace::Mapspace(const Einsum& einsum, const Architecture& architecture) : ein
     const auto xs = side_choices(einsum, wanted.x_factors, wanted.x_dimensions);
     const auto ys = side_choices(einsum, wanted.y_factors, wanted.y_dimensions);
     const std::int64_t width = architecture.fanout_x(l), height = architecture.fanout_y(l);
-    const double least = static_cast<double>(width) * static_cast<double>(height) * wanted.min_fanout_utilization;
+    const double least =
+        static_cast<double>(width) * static_cast<double>(height) * wanted.min_fanout_utilization;
     std::vector<Spread> spreads;
     Spread spread;
     spread.factors.fill(1);
@@ -94,7 +101,8 @@ Mapspace::Mapspace(const Einsum& einsum, const Architecture& architecture) : ein
         spread.children = children;
         spread.x.fill(1);
         spread.y.fill(1);
-        if (static_cast<double>(children) >= least && split(xs, ys, 0, width, height, spread)) spreads.push_back(spread);
+        if (static_cast<double>(children) >= least && split(xs, ys, 0, width, height, spread))
+          spreads.push_back(spread);
         return;
       }
       for (const std::int64_t factor : divisors(einsum.size(d))) {
@@ -105,7 +113,8 @@ Mapspace::Mapspace(const Einsum& einsum, const Architecture& architecture) : ein
       spread.factors[d] = 1;
     };
     choose(choose, 0, 1);
-    std::stable_sort(spreads.begin(), spreads.end(), [](const Spread& a, const Spread& b) { return a.children > b.children; });
+    std::stable_sort(spreads.begin(), spreads.end(),
+                     [](const Spread& a, const Spread& b) { return a.children > b.children; });
     spreads_.push_back(std::move(spreads));
   }
 }
@@ -128,7 +137,8 @@ double Mapspace::cardinality() const {
   }
   for (std::size_t l = 0; l < levels(); ++l) {
     for (std::size_t d = 2; d <= dimensions(); ++d) count *= static_cast<double>(d);
-    for (std::size_t t = 0; t < tensor_count; ++t) count *= rules_[l].may_keep[t] && rules_[l].may_bypass[t] ? 2 : 1;
+    for (std::size_t t = 0; t < tensor_count; ++t)
+      count *= rules_[l].may_keep[t] && rules_[l].may_bypass[t] ? 2 : 1;
   }
   return std::round(count);
 }
@@ -165,7 +175,8 @@ bool Mapspace::for_each(const std::function<bool(const Mapping&)>& visit) const 
     for (std::size_t d = 0; d < dimensions(); ++d) {
       const auto name = static_cast<std::uint8_t>(d);
       if (level.temporal[d] == 1) idle.push_back(name);
-      if (level.temporal[d] > 1 && std::find(inner.begin(), inner.end(), name) == inner.end()) real.push_back(name);
+      if (level.temporal[d] > 1 && std::find(inner.begin(), inner.end(), name) == inner.end())
+        real.push_back(name);
     }
     do {
       auto end = std::copy(idle.begin(), idle.end(), level.order.begin());
@@ -187,7 +198,8 @@ bool Mapspace::for_each(const std::function<bool(const Mapping&)>& visit) const 
       if (rules_[l].rest[d]) {
         bool outside = false;
         for (std::size_t o = 0; o < l; ++o) {
-          outside = outside || mapping.levels[o].temporal[d] * mapping.levels[o].x[d] * mapping.levels[o].y[d] > 1;
+          outside =
+              outside || mapping.levels[o].temporal[d] * mapping.levels[o].x[d] * mapping.levels[o].y[d] > 1;
         }
         if (outside) continue;
       }

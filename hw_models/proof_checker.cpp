@@ -1,12 +1,11 @@
 #include "hw_models/proof_checker.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
 #include <cstdint>
+#include <fmt/format.h>
 #include <istream>
 #include <limits>
 #include <map>
@@ -30,7 +29,9 @@ struct Rejected {
   std::string why;
 };
 
-[[noreturn]] void reject(std::size_t line, std::string why) { throw Rejected{line, std::move(why)}; }
+[[noreturn]] void reject(std::size_t line, std::string why) {
+  throw Rejected{line, std::move(why)};
+}
 
 // --- The log, word by word.
 
@@ -42,9 +43,11 @@ class Reader {
 
   /// The next line, which begins with `keyword`.
   void next(const std::string& keyword) {
-    if (line_ > 0 && at_ != words_.size()) reject(line_, fmt::format("'{}' is more than the line holds", words_[at_]));
+    if (line_ > 0 && at_ != words_.size())
+      reject(line_, fmt::format("'{}' is more than the line holds", words_[at_]));
     std::string text;
-    if (!std::getline(in_, text)) reject(line_ + 1, fmt::format("the file ends where '{}' should stand", keyword));
+    if (!std::getline(in_, text))
+      reject(line_ + 1, fmt::format("the file ends where '{}' should stand", keyword));
     ++line_;
     std::istringstream stream(text);
     words_.clear();
@@ -170,7 +173,8 @@ std::optional<double> read_bandwidth(Reader& in) {
   if (text == "-") return std::nullopt;
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || !(value == 0 || (value >= 1e-9 && value <= 1e30))) {
+  if (error != std::errc() || end != text.data() + text.size() ||
+      !(value == 0 || (value >= 1e-9 && value <= 1e30))) {
     reject(in.line(), fmt::format("'{}' is no bandwidth", text));
   }
   return value;
@@ -184,8 +188,8 @@ Log read_log(std::istream& stream) {
   in.next("footprint");
   log.distinct = in.choice({"box", "distinct"}) == 1;
   in.next("objective");
-  log.goal = static_cast<Goal>(
-      in.choice({"cycles", "energy", "energy_delay", "weighted", "cycles_then_energy", "energy_then_cycles"}));
+  log.goal = static_cast<Goal>(in.choice(
+      {"cycles", "energy", "energy_delay", "weighted", "cycles_then_energy", "energy_then_cycles"}));
   log.per_second = in.number();
   log.per_joule = in.number();
   in.next("dimensions");
@@ -217,7 +221,8 @@ Log read_log(std::istream& stream) {
     for (const IndexExpression& axis : tensor.axes) {
       double extent = 1;
       for (const IndexTerm& term : axis) {
-        extent += static_cast<double>(term.coefficient) * static_cast<double>(log.einsum.dimensions[term.dimension].size);
+        extent += static_cast<double>(term.coefficient) *
+                  static_cast<double>(log.einsum.dimensions[term.dimension].size);
       }
       words *= extent;
     }
@@ -237,7 +242,8 @@ Log read_log(std::istream& stream) {
     if (const std::string text = in.word(); text != "-") {
       std::int64_t bits = 0;
       const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), bits);
-      if (error != std::errc() || end != text.data() + text.size() || bits < 0) reject(in.line(), "this is no capacity");
+      if (error != std::errc() || end != text.data() + text.size() || bits < 0)
+        reject(in.line(), "this is no capacity");
       level.capacity_bits = bits;
     }
     level.multiple_buffering = in.number(1, 1e9);
@@ -250,12 +256,14 @@ Log read_log(std::istream& stream) {
     level.write_bandwidth = read_bandwidth(in);
     level.shared_bandwidth = read_bandwidth(in);
     in.next("policy");
-    for (auto& policy : level.policy) policy = static_cast<StorageLevel::Policy>(in.choice({"free", "keep", "bypass"}));
+    for (auto& policy : level.policy)
+      policy = static_cast<StorageLevel::Policy>(in.choice({"free", "keep", "bypass"}));
     in.next("network");
     level.multicast = in.whole(0, 1) == 1;
     level.reduction = in.whole(0, 1) == 1;
     in.next("energy");
-    for (double* joules : {&level.energy.read_j, &level.energy.write_j, &level.energy.update_j, &level.energy.leak_j}) {
+    for (double* joules :
+         {&level.energy.read_j, &level.energy.write_j, &level.energy.update_j, &level.energy.leak_j}) {
       *joules = in.number();
     }
     LevelConstraints& wanted = level.constraints;
@@ -340,11 +348,14 @@ struct Axis {
   std::int64_t ca = 1, cb = 0;
 };
 
-double up(double x) { return std::ceil(x); }
+double up(double x) {
+  return std::ceil(x);
+}
 
 class Problem {
  public:
-  explicit Problem(const Log& log) : log_(log), n_(log.einsum.dimensions.size()), levels_(log.architecture.levels.size()) {
+  explicit Problem(const Log& log)
+      : log_(log), n_(log.einsum.dimensions.size()), levels_(log.architecture.levels.size()) {
     for (std::size_t t = 0; t < 3; ++t) {
       for (const IndexExpression& expression : log.einsum.tensors[t].axes) {
         Axis axis;
@@ -372,8 +383,12 @@ class Problem {
   bool relevant(std::size_t t, std::size_t d) const { return axis_of_[t][d] > 0; }
   /// The axis that a relevant dimension moves.
   const Axis& axis(std::size_t t, std::size_t d) const { return axes_[t][axis_of_[t][d] - 1]; }
-  bool may_keep(std::size_t t, std::size_t l) const { return level(l).policy[t] != StorageLevel::Policy::bypass; }
-  bool may_bypass(std::size_t t, std::size_t l) const { return l > 0 && level(l).policy[t] != StorageLevel::Policy::keep; }
+  bool may_keep(std::size_t t, std::size_t l) const {
+    return level(l).policy[t] != StorageLevel::Policy::bypass;
+  }
+  bool may_bypass(std::size_t t, std::size_t l) const {
+    return l > 0 && level(l).policy[t] != StorageLevel::Policy::keep;
+  }
   double block(std::size_t t, std::size_t l) const {
     return static_cast<double>(std::max<std::int64_t>(1, level(l).block_bits / level(l).word_bits[t]));
   }
@@ -414,15 +429,18 @@ class Problem {
     double shared = 0;
     const bool first = along.a == d;
     if (log_.distinct) {
-      const std::array<std::int64_t, 5> key{first ? tile[along.a] : tile[along.b], first ? tile[along.b] : tile[along.a],
+      const std::array<std::int64_t, 5> key{first ? tile[along.a] : tile[along.b],
+                                            first ? tile[along.b] : tile[along.a],
                                             first ? along.ca : along.cb, first ? along.cb : along.ca, step};
       const auto known = shared_.find(key);
       if (known != shared_.end()) {
         shared = known->second;
       } else {
-        const auto before = values(key[0], key[1], key[2], key[3], 0), after = values(key[0], key[1], key[2], key[3], step);
+        const auto before = values(key[0], key[1], key[2], key[3], 0),
+                   after = values(key[0], key[1], key[2], key[3], step);
         std::vector<std::int64_t> both;
-        std::set_intersection(before.begin(), before.end(), after.begin(), after.end(), std::back_inserter(both));
+        std::set_intersection(before.begin(), before.end(), after.begin(), after.end(),
+                              std::back_inserter(both));
         shared_[key] = shared = static_cast<double>(both.size());
       }
     } else {
@@ -439,19 +457,26 @@ class Problem {
   Value price(double cycles, double energy) const {
     const double seconds = cycles / log_.architecture.clock_hz;
     switch (log_.goal) {
-      case Goal::cycles: return {cycles, 0};
-      case Goal::energy: return {energy, 0};
-      case Goal::energy_delay: return {energy * seconds, 0};
-      case Goal::weighted: return {log_.per_second * seconds + log_.per_joule * energy, 0};
-      case Goal::cycles_then_energy: return {cycles, energy};
-      case Goal::energy_then_cycles: return {energy, cycles};
+      case Goal::cycles:
+        return {cycles, 0};
+      case Goal::energy:
+        return {energy, 0};
+      case Goal::energy_delay:
+        return {energy * seconds, 0};
+      case Goal::weighted:
+        return {log_.per_second * seconds + log_.per_joule * energy, 0};
+      case Goal::cycles_then_energy:
+        return {cycles, energy};
+      case Goal::energy_then_cycles:
+        return {energy, cycles};
     }
     return {0, 0};
   }
 
  private:
   /// Sorted, once each, of a·i + b·j where i begins at `from`.
-  std::vector<std::int64_t> values(std::int64_t I, std::int64_t J, std::int64_t a, std::int64_t b, std::int64_t from) const {
+  std::vector<std::int64_t> values(std::int64_t I, std::int64_t J, std::int64_t a, std::int64_t b,
+                                   std::int64_t from) const {
     if (I > 5'000'000 / J) reject(0, "an axis is too long for this program to count its elements");
     std::vector<std::int64_t> all;
     for (std::int64_t i = from; i < from + I; ++i) {
@@ -493,7 +518,8 @@ double port_cycles(const Problem& p, const Ports& ports, double computing) {
 /// How the fan-outs are used: what both the claimed mapping and a part of the mapspace have.
 struct Layout {
   PerLevel spread{};
-  std::array<std::array<double, 3>, max_levels> delivered{};  ///< different tiles that a fan-out takes of each tensor
+  std::array<std::array<double, 3>, max_levels>
+      delivered{};  ///< different tiles that a fan-out takes of each tensor
 };
 
 class Machine {
@@ -535,7 +561,8 @@ class Machine {
     return p_.macs() * p_.log().architecture.compute.energy_j + moving + leak_ * cycles;
   }
 
-  /// `words` into each instance of `child` (levels(): a multiply-accumulate) out of level `parent`. \returns J
+  /// `words` into each instance of `child` (levels(): a multiply-accumulate) out of level `parent`. \returns
+  /// J
   double transfer(std::size_t t, std::size_t child, std::size_t parent, double words, Ports* ports) const {
     double up_there = words;
     for (std::size_t l = parent; l < child; ++l) up_there *= layout_.delivered[l][t];
@@ -569,7 +596,8 @@ class Machine {
 };
 
 /// Different tiles that the children of level l want, whose tiles are `below`.
-double delivered(const Problem& p, std::size_t t, std::size_t l, const Factors& spread, const Factors& below) {
+double delivered(const Problem& p, std::size_t t, std::size_t l, const Factors& spread,
+                 const Factors& below) {
   double count = 1;
   if (!(t == 2 ? p.level(l).reduction : p.level(l).multicast)) {
     for (std::size_t d = 0; d < p.n(); ++d) count *= static_cast<double>(spread[d]);
@@ -590,7 +618,8 @@ double delivered(const Problem& p, std::size_t t, std::size_t l, const Factors& 
 // --- The rules of the mapspace.
 
 /// Whether the constraint on a factor leaves it free: one that is larger than the dimension does.
-std::optional<std::int64_t> forced(const Problem& p, const std::map<std::string, std::int64_t>& factors, std::size_t d) {
+std::optional<std::int64_t> forced(const Problem& p, const std::map<std::string, std::int64_t>& factors,
+                                   std::size_t d) {
   const auto found = factors.find(p.log().einsum.dimensions[d].name);
   if (found == factors.end() || found->second == 0 || found->second > p.size(d)) return std::nullopt;
   return found->second;
@@ -619,7 +648,8 @@ bool side_allows(const Problem& p, const std::map<std::string, std::int64_t>& fa
 }
 
 /// Whether a spread can be written as factors along x and y.
-bool splits(const Problem& p, std::size_t l, const Factors& spread, std::size_t d, std::int64_t room_x, std::int64_t room_y) {
+bool splits(const Problem& p, std::size_t l, const Factors& spread, std::size_t d, std::int64_t room_x,
+            std::int64_t room_y) {
   if (d == p.n()) return true;
   const LevelConstraints& wanted = p.level(l).constraints;
   for (std::int64_t x = 1; x <= std::min(spread[d], room_x); ++x) {
@@ -656,7 +686,8 @@ Evaluation evaluate(const Problem& p, const LoggedMapping& m) {
         reject(line, "the factors of a dimension multiply to more than its size");
       }
       tile[l][d] = tile[l + 1][d] * layout.spread[l][d];
-      if (p.size(d) / tile[l][d] % m.temporal[l][d] != 0) reject(line, "the factors of a dimension do not divide its size");
+      if (p.size(d) / tile[l][d] % m.temporal[l][d] != 0)
+        reject(line, "the factors of a dimension do not divide its size");
       tile[l][d] *= m.temporal[l][d];
       x *= static_cast<double>(m.x[l][d]);
       y *= static_cast<double>(m.y[l][d]);
@@ -672,7 +703,8 @@ Evaluation evaluate(const Problem& p, const LoggedMapping& m) {
     const auto width = static_cast<double>(p.log().architecture.fanout_x(l));
     const auto height = static_cast<double>(p.log().architecture.fanout_y(l));
     if (x > width || y > height) reject(line, "the mapping uses more children than there are");
-    if (children < width * height * wanted.min_fanout_utilization) reject(line, "the mapping uses too few children");
+    if (children < width * height * wanted.min_fanout_utilization)
+      reject(line, "the mapping uses too few children");
     // The innermost loops that do something must be the wanted ones.
     std::vector<std::size_t> loops, inner;
     for (std::size_t i = 0; i < p.n(); ++i) {
@@ -687,17 +719,20 @@ Evaluation evaluate(const Problem& p, const LoggedMapping& m) {
     }
     double held = 0;
     for (std::size_t t = 0; t < 3; ++t) {
-      if (m.keep[l][t] ? !p.may_keep(t, l) : !p.may_bypass(t, l)) reject(line, "a tensor is kept or bypassed that must not be");
+      if (m.keep[l][t] ? !p.may_keep(t, l) : !p.may_bypass(t, l))
+        reject(line, "a tensor is kept or bypassed that must not be");
       if (m.keep[l][t]) held += p.words(t, tile[l]) * static_cast<double>(p.level(l).word_bits[t]);
     }
     if (held > p.capacity(l)) reject(line, fmt::format("the tiles take {} bits of {}", held, p.capacity(l)));
     if (held < p.least_filled(l)) reject(line, "the tiles fill too little of the level");
-    for (std::size_t t = 0; t < 3; ++t) layout.delivered[l][t] = delivered(p, t, l, layout.spread[l], tile[l + 1]);
+    for (std::size_t t = 0; t < 3; ++t)
+      layout.delivered[l][t] = delivered(p, t, l, layout.spread[l], tile[l + 1]);
   }
   for (std::size_t d = 0; d < p.n(); ++d) {
     if (tile[0][d] != p.size(d)) reject(m.line[0], "the factors of a dimension do not multiply to its size");
     for (std::size_t l = 0; l < p.levels(); ++l) {
-      if (wants_rest(p, l, d) && tile[l][d] != p.size(d)) reject(m.line[l], "not all that is left of a dimension is here");
+      if (wants_rest(p, l, d) && tile[l][d] != p.size(d))
+        reject(m.line[l], "not all that is left of a dimension is here");
     }
   }
   const Machine machine(p, layout);
@@ -741,7 +776,8 @@ Evaluation evaluate(const Problem& p, const LoggedMapping& m) {
 
 // --- A part of the mapspace: all mappings of one layout whose innermost ports need certain cycles.
 
-/// Of a tensor: which level wants it next (the ones below are done with), or which levels hold a tile that no loop has moved.
+/// Of a tensor: which level wants it next (the ones below are done with), or which levels hold a tile that no
+/// loop has moved.
 struct Standing {
   std::array<std::int8_t, 3> wanted{-1, -1, -1};  ///< −1: some levels hold it
   std::array<std::uint16_t, 3> holding{};
@@ -764,7 +800,8 @@ class Search {
       for (std::size_t l = 1; l < p.levels(); ++l) {
         chain_[t][l] = endless;
         for (const std::size_t k : parents(t, l, l - 1)) {
-          chain_[t][l] = std::min(chain_[t][l], machine_.transfer(t, l, k, machine_.least(t, l), nullptr) + chain_[t][k]);
+          chain_[t][l] = std::min(chain_[t][l],
+                                  machine_.transfer(t, l, k, machine_.least(t, l), nullptr) + chain_[t][k]);
         }
       }
     }
@@ -772,7 +809,8 @@ class Search {
 
   const Machine& machine() const { return machine_; }
 
-  /// Every choice of the three levels that feed the multiply-accumulates: energy, what must be added at least, ports.
+  /// Every choice of the three levels that feed the multiply-accumulates: energy, what must be added at
+  /// least, ports.
   template <class Visit>
   void feeding(const Visit& visit) const {
     for (const std::size_t w : parents(0, p_.levels(), p_.levels() - 1)) {
@@ -782,7 +820,8 @@ class Search {
           Partial partial;
           double later = 0;
           for (std::size_t t = 0; t < 3; ++t) {
-            partial.energy += machine_.transfer(t, p_.levels(), from[t], machine_.iterations(), &partial.ports);
+            partial.energy +=
+                machine_.transfer(t, p_.levels(), from[t], machine_.iterations(), &partial.ports);
             later += chain_[t][from[t]];
           }
           visit(from, partial, later);
@@ -820,7 +859,8 @@ class Search {
   }
 
  private:
-  using Tile = std::pair<double, Factors>;  ///< volume and temporal factors: in this order loops only lead forwards
+  using Tile =
+      std::pair<double, Factors>;  ///< volume and temporal factors: in this order loops only lead forwards
 
   /// Levels up to `outermost_inner` that may be the next beyond `child` to keep a tensor.
   std::vector<std::size_t> parents(std::size_t t, std::size_t child, std::size_t from) const {
@@ -843,7 +883,8 @@ class Search {
 
   bool below(const Partial& partial, double energy) const {
     if (!(energy < endless)) return false;
-    const double cycles = with_ports_ ? std::max(cycles_, port_cycles(p_, partial.ports, machine_.iterations())) : cycles_;
+    const double cycles =
+        with_ports_ ? std::max(cycles_, port_cycles(p_, partial.ports, machine_.iterations())) : cycles_;
     return p_.price(cycles, machine_.total(energy, cycles)) < p_.log().bound;
   }
 
@@ -866,9 +907,11 @@ class Search {
     there.push_back(partial);
   }
 
-  /// Fetches into every level of `holding`, from the inside, by way of `last` in the end. `fetched(level)`: words.
+  /// Fetches into every level of `holding`, from the inside, by way of `last` in the end. `fetched(level)`:
+  /// words.
   template <class Fetched>
-  double climb(std::size_t t, std::uint16_t holding, std::size_t last, Ports* ports, const Fetched& fetched) const {
+  double climb(std::size_t t, std::uint16_t holding, std::size_t last, Ports* ports,
+               const Fetched& fetched) const {
     double energy = 0;
     std::size_t child = p_.levels();
     for (std::size_t l = p_.levels(); l-- > 0;) {
@@ -884,20 +927,22 @@ class Search {
     return l;
   }
 
-  /// The least that a tensor costs from here on, the loops of level l among what is left, if every element is fetched once.
+  /// The least that a tensor costs from here on, the loops of level l among what is left, if every element is
+  /// fetched once.
   double alone(const Standing& standing, std::size_t t, std::size_t l) const {
     if (standing.wanted[t] >= 0) return chain_[t][static_cast<std::size_t>(standing.wanted[t])];
     double best = endless;
     for (const std::size_t k : parents(t, outermost(standing.holding[t]), l)) {
-      best = std::min(best, climb(t, standing.holding[t], k, nullptr, [&](std::size_t c) { return machine_.least(t, c); }) +
-                                chain_[t][k]);
+      best = std::min(best, climb(t, standing.holding[t], k, nullptr, [&](std::size_t c) {
+                              return machine_.least(t, c);
+                            }) + chain_[t][k]);
     }
     return best;
   }
 
-  /// The least that everything costs from a tile on. Of the loops that are left, one is the first on which a tensor depends
-  /// that some level holds; all such tensors are fetched anew in each of its iterations and of those outside. Only loops on
-  /// which none of the held tensors depends can stand further in.
+  /// The least that everything costs from a tile on. Of the loops that are left, one is the first on which a
+  /// tensor depends that some level holds; all such tensors are fetched anew in each of its iterations and of
+  /// those outside. Only loops on which none of the held tensors depends can stand further in.
   double ahead(const Factors& temporal, const Standing& standing, std::size_t l) const {
     std::array<double, 3> single;
     double all = 0;
@@ -938,7 +983,9 @@ class Search {
             n = static_cast<double>(left(d, temporal));
             // Elements of a tile with holes may come to lie on each other at some larger step only.
             const bool same_step = machine_.inside(l)[d] == machine_.inside(0)[d];
-            staying = p_.log().distinct && !same_step ? words : p_.staying(t, tile, d, temporal[d] * machine_.inside(l)[d]);
+            staying = p_.log().distinct && !same_step
+                          ? words
+                          : p_.staying(t, tile, d, temporal[d] * machine_.inside(l)[d]);
           }
           const double outside = machine_.iterations() / done / n / inner;
           return std::max(machine_.least(t, c), (words + (n - 1) * (words - staying)) * outside);
@@ -969,10 +1016,12 @@ class Search {
     return true;
   }
 
-  void drop_hopeless(const Factors& temporal, std::map<Standing, std::vector<Partial>>& here, std::size_t l) const {
+  void drop_hopeless(const Factors& temporal, std::map<Standing, std::vector<Partial>>& here,
+                     std::size_t l) const {
     for (auto entry = here.begin(); entry != here.end();) {
       const double more = room(temporal, entry->first) ? ahead(temporal, entry->first, l) : endless;
-      std::erase_if(entry->second, [&](const Partial& partial) { return !below(partial, partial.energy + more); });
+      std::erase_if(entry->second,
+                    [&](const Partial& partial) { return !below(partial, partial.energy + more); });
       entry = entry->second.empty() ? here.erase(entry) : std::next(entry);
     }
   }
@@ -989,14 +1038,16 @@ class Search {
     }
   }
 
-  /// Whether loops of a level that keeps nothing could as well be loops of the level above: both are free of rules, and the
-  /// fan-out in between leaves the strides of two-term axes alone.
+  /// Whether loops of a level that keeps nothing could as well be loops of the level above: both are free of
+  /// rules, and the fan-out in between leaves the strides of two-term axes alone.
   bool may_wait(std::size_t l) const {
     if (l == 0) return false;
     const LevelConstraints &here = p_.level(l).constraints, &above = p_.level(l - 1).constraints;
     if (!here.order.empty() || !above.order.empty()) return false;
     for (std::size_t d = 0; d < p_.n(); ++d) {
-      if (forced(p_, here.temporal_factors, d) || forced(p_, above.temporal_factors, d) || wants_rest(p_, l, d)) return false;
+      if (forced(p_, here.temporal_factors, d) || forced(p_, above.temporal_factors, d) ||
+          wants_rest(p_, l, d))
+        return false;
     }
     for (std::size_t t = 0; t < 3; ++t) {
       for (const Axis& axis : p_.axes(t)) {
@@ -1006,15 +1057,16 @@ class Search {
     return true;
   }
 
-  /// A dimension that moves every tensor, alone on its axis, and of which no constraint speaks: a loop over it lets nothing
-  /// stay where it is, and makes tiles only larger. Outside of all others it ends no reuse.
+  /// A dimension that moves every tensor, alone on its axis, and of which no constraint speaks: a loop over
+  /// it lets nothing stay where it is, and makes tiles only larger. Outside of all others it ends no reuse.
   bool stands_outermost(std::size_t d) const {
     for (std::size_t t = 0; t < 3; ++t) {
       if (!p_.relevant(t, d) || p_.axis(t, d).two) return false;
     }
     for (std::size_t l = 0; l < p_.levels(); ++l) {
       const LevelConstraints& wanted = p_.level(l).constraints;
-      if (p_.least_filled(l) > 0 || wants_rest(p_, l, d) || forced(p_, wanted.temporal_factors, d)) return false;
+      if (p_.least_filled(l) > 0 || wants_rest(p_, l, d) || forced(p_, wanted.temporal_factors, d))
+        return false;
       const std::string& name = p_.log().einsum.dimensions[d].name;
       if (std::find(wanted.order.begin(), wanted.order.end(), name) != wanted.order.end()) return false;
     }
@@ -1030,7 +1082,8 @@ class Search {
       for (const auto& [standing, partials] : at->second) {
         bool concerned = !wait;
         for (std::size_t t = 0; t < 3; ++t) {
-          concerned = concerned || standing.wanted[t] < 0 || standing.wanted[t] == static_cast<std::int8_t>(l);
+          concerned =
+              concerned || standing.wanted[t] < 0 || standing.wanted[t] == static_cast<std::int8_t>(l);
         }
         if (!concerned) continue;  // nothing can be kept here
         for (const std::size_t d : dimensions) {
@@ -1064,8 +1117,8 @@ class Search {
     }
   }
 
-  void place(const Factors& temporal, const Standing& standing, const Partial& partial, std::size_t t, std::size_t l,
-             std::size_t d, std::int64_t n) {
+  void place(const Factors& temporal, const Standing& standing, const Partial& partial, std::size_t t,
+             std::size_t l, std::size_t d, std::int64_t n) {
     while (t < 3 && !(standing.wanted[t] < 0 && p_.relevant(t, d))) ++t;
     if (t == 3) {
       Factors longer = temporal;
@@ -1119,7 +1172,8 @@ class Search {
           for (std::size_t t = 0; t < 3; ++t) {
             const bool keep = (choice >> t & 1) != 0;
             const bool held = standing.wanted[t] < 0;
-            if (held ? !(keep ? p_.may_keep(t, l) : p_.may_bypass(t, l)) : keep != (standing.wanted[t] == static_cast<std::int8_t>(l))) {
+            if (held ? !(keep ? p_.may_keep(t, l) : p_.may_bypass(t, l))
+                     : keep != (standing.wanted[t] == static_cast<std::int8_t>(l))) {
               allowed = false;
               break;
             }
@@ -1130,7 +1184,8 @@ class Search {
           }
           if (!allowed || bits > p_.capacity(l) || bits < p_.least_filled(l)) continue;
           for (const Partial& partial : partials) {
-            if (wait && choice == 0 && partial.moved) continue;  // the same with these loops further out is looked at
+            if (wait && choice == 0 && partial.moved)
+              continue;  // the same with these loops further out is looked at
             Partial kept = partial;
             kept.moved = false;
             if (l > 0) {
@@ -1180,7 +1235,8 @@ class Tree {
         const auto a = static_cast<double>(p.size(axis.a)), b = static_cast<double>(p.size(axis.b));
         words *= axis.two ? a + b - 1 : a;
       }
-      least_energy_ += words / p.block(t, 0) * (t == 2 ? p.level(0).energy.update_j : p.level(0).energy.read_j);
+      least_energy_ +=
+          words / p.block(t, 0) * (t == 2 ? p.level(0).energy.update_j : p.level(0).energy.read_j);
     }
   }
 
@@ -1202,7 +1258,8 @@ class Tree {
 
   void collect(std::size_t l, std::size_t d, Factors& spread, std::int64_t room) {
     if (d == p_.n()) {
-      const std::int64_t width = p_.log().architecture.fanout_x(l), height = p_.log().architecture.fanout_y(l);
+      const std::int64_t width = p_.log().architecture.fanout_x(l),
+                         height = p_.log().architecture.fanout_y(l);
       const double least = static_cast<double>(width) * static_cast<double>(height) *
                            p_.level(l).constraints.min_fanout_utilization;
       if (children(spread) >= least && splits(p_, l, spread, 0, width, height)) spreads_[l].push_back(spread);
@@ -1305,15 +1362,19 @@ class Tree {
         logged->second.met = true;
         const Value& stated = logged->second.bound;
         constexpr double room = 1e-9;
-        if (stated.first > bound.first * (1 + room) || (stated.first >= bound.first && stated.second > bound.second * (1 + room))) {
-          reject(logged->second.line, fmt::format("the bound of this part is {}, not {}", bound.first, stated.first));
+        if (stated.first > bound.first * (1 + room) ||
+            (stated.first >= bound.first && stated.second > bound.second * (1 + room))) {
+          reject(logged->second.line,
+                 fmt::format("the bound of this part is {}, not {}", bound.first, stated.first));
         }
       }
       if (bound >= p_.log().bound) continue;
       if (logged == parts_.end()) {
-        reject(p_.log().claim_line,
-               fmt::format("a part of the mapspace is missing: spread over {} multiply-accumulates, {} cycles, bound {}",
-                           whole_children(), cycles, bound.first));
+        reject(
+            p_.log().claim_line,
+            fmt::format(
+                "a part of the mapspace is missing: spread over {} multiply-accumulates, {} cycles, bound {}",
+                whole_children(), cycles, bound.first));
       }
       ++searched_;
       if (Search(p_, layout_, cycles, false).any_below() && Search(p_, layout_, cycles, true).any_below()) {
@@ -1337,7 +1398,9 @@ class Tree {
   bool empty_ = false;
 };
 
-bool near(double a, double b) { return std::abs(a - b) <= 1e-9 * std::max(std::abs(a), std::abs(b)); }
+bool near(double a, double b) {
+  return std::abs(a - b) <= 1e-9 * std::max(std::abs(a), std::abs(b));
+}
 
 }  // namespace
 
@@ -1354,20 +1417,24 @@ ProofVerdict check_proof(std::istream& stream) {
     }
     const Value value = problem.price(cost.cycles, cost.energy);
     if (!near(value.first, log.value.first) || !near(value.second, log.value.second)) {
-      reject(log.claim_line, fmt::format("the value of the mapping is {}, not {}", value.first, log.value.first));
+      reject(log.claim_line,
+             fmt::format("the value of the mapping is {}, not {}", value.first, log.value.first));
     }
     if (log.bound > value) {
-      reject(log.claim_line, fmt::format("the claimed bound {} is above the mapping's own value", log.bound.first));
+      reject(log.claim_line,
+             fmt::format("the claimed bound {} is above the mapping's own value", log.bound.first));
     }
     Tree tree(problem, log.parts);
     tree.check();
     const bool best = log.bound.first >= value.first * (1 - 2e-9);
     return {true, 0,
-            best ? fmt::format("proven: no mapping is better than this one's {} ({} cycles, {} J) by more than one part in 10^9",
+            best ? fmt::format("proven: no mapping is better than this one's {} ({} cycles, {} J) by more "
+                               "than one part in 10^9",
                                value.first, cost.cycles, cost.energy)
-                 : fmt::format("proven: no mapping is below {}; this one has {} ({} cycles, {} J), a gap of {:.3g} %",
-                               log.bound.first, value.first, cost.cycles, cost.energy,
-                               log.bound.first > 0 ? 100 * (value.first / log.bound.first - 1) : endless),
+                 : fmt::format(
+                       "proven: no mapping is below {}; this one has {} ({} cycles, {} J), a gap of {:.3g} %",
+                       log.bound.first, value.first, cost.cycles, cost.energy,
+                       log.bound.first > 0 ? 100 * (value.first / log.bound.first - 1) : endless),
             tree.searched()};
   } catch (const Rejected& rejected) {
     return {false, rejected.line, rejected.why, 0};

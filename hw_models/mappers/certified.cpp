@@ -23,21 +23,25 @@ constexpr double infinite = std::numeric_limits<double>::infinity();
 constexpr std::size_t output = static_cast<std::size_t>(Tensor::output);
 using Clock = std::chrono::steady_clock;
 
-/// Bounds are sums of at most a few hundred doubles in another order than the cost model's: this covers their rounding.
+/// Bounds are sums of at most a few hundred doubles in another order than the cost model's: this covers their
+/// rounding.
 constexpr double tolerance = 1e-12;
 
 /// Whether what is bounded by `bound` cannot be better than `best`.
 bool hopeless(Objective::Kind kind, const ObjectiveValue& bound, const ObjectiveValue& best) {
   switch (kind) {
-    case Objective::Kind::cycles: return bound.first >= best.first;
+    case Objective::Kind::cycles:
+      return bound.first >= best.first;
     case Objective::Kind::cycles_then_energy:  // cycles are whole numbers
-      return bound.first > best.first || (bound.first == best.first && bound.second >= best.second * (1 - tolerance));
+      return bound.first > best.first ||
+             (bound.first == best.first && bound.second >= best.second * (1 - tolerance));
     case Objective::Kind::energy_then_cycles:
       if (bound.first > best.first * (1 + tolerance)) return true;
       return bound.first >= best.first * (1 - tolerance) && bound.second >= best.second;
     case Objective::Kind::energy:
     case Objective::Kind::energy_delay:
-    case Objective::Kind::weighted: break;
+    case Objective::Kind::weighted:
+      break;
   }
   return bound.first >= best.first * (1 - tolerance);
 }
@@ -49,10 +53,11 @@ struct Problem {
   Mapspace space;
   kernel::Plan plan;
   std::size_t levels, dimensions;
-  std::vector<std::vector<std::int64_t>> parents;  ///< [t · (levels + 1) + child]: levels that may be the next to keep
-  double least_energy = 0;                         ///< of any mapping
-  /// Dimensions on which every tensor depends, on an axis of its own: a loop over them gives no reuse to anybody, so that it
-  /// stands best outside of everything. As bits; none where constraints could object.
+  std::vector<std::vector<std::int64_t>>
+      parents;              ///< [t · (levels + 1) + child]: levels that may be the next to keep
+  double least_energy = 0;  ///< of any mapping
+  /// Dimensions on which every tensor depends, on an axis of its own: a loop over them gives no reuse to
+  /// anybody, so that it stands best outside of everything. As bits; none where constraints could object.
   std::uint32_t shared = 0;
   Clock::time_point deadline = Clock::time_point::max();
 
@@ -64,7 +69,8 @@ struct Problem {
         levels(plan.levels),
         dimensions(plan.dimensions) {
     if (r.time_limit_s < 1e9) {
-      deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(r.time_limit_s));
+      deadline = Clock::now() +
+                 std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(r.time_limit_s));
     }
     for (std::size_t d = 0; d < dimensions; ++d) {
       bool everywhere = true;
@@ -94,22 +100,26 @@ struct Problem {
         const kernel::Axis& axis = plan.tensors[t].axes[i];
         words *= axis.two ? plan.size[axis.a] + plan.size[axis.b] - 1 : plan.size[axis.a];
       }
-      least_energy += words / plan.level[0].block_words[t] * (t == output ? plan.level[0].update_j : plan.level[0].read_j);
+      least_energy += words / plan.level[0].block_words[t] *
+                      (t == output ? plan.level[0].update_j : plan.level[0].read_j);
     }
   }
 
   const std::vector<std::int64_t>& parents_of(std::size_t t, std::size_t child) const {
     return parents[t * (levels + 1) + child];
   }
-  ObjectiveValue price(double cycles, double energy) const { return value(request.objective, cycles, energy, plan.clock_hz); }
+  ObjectiveValue price(double cycles, double energy) const {
+    return value(request.objective, cycles, energy, plan.clock_hz);
+  }
   bool hopeless_against(const ObjectiveValue& bound, const ObjectiveValue& best) const {
     return hopeless(request.objective.kind, bound, best);
   }
   bool late() const { return deadline != Clock::time_point::max() && Clock::now() > deadline; }
 };
 
-/// A part of the mapspace: one spread of every fan-out, how many different tiles each of them delivers (which depends on the
-/// tiles where two terms of an axis are both spread), and how long the ports that feed the multiply-accumulates are busy.
+/// A part of the mapspace: one spread of every fan-out, how many different tiles each of them delivers (which
+/// depends on the tiles where two terms of an axis are both spread), and how long the ports that feed the
+/// multiply-accumulates are busy.
 struct Part {
   std::array<std::uint32_t, max_levels> spread{};
   std::array<std::array<double, tensor_count>, max_levels> delivered{};
@@ -122,7 +132,8 @@ using Energy = double;
 /// Costs within a node.
 class PartModel {
  public:
-  PartModel(const Problem& problem, const Part& node) : p_(problem), plan_(problem.plan), node_(node), levels_(plan_.levels) {
+  PartModel(const Problem& problem, const Part& node)
+      : p_(problem), plan_(problem.plan), levels_(plan_.levels) {
     inside_[levels_].fill(1);
     for (std::size_t l = levels_; l-- > 0;) {
       const Spread& spread = p_.space.spreads(l)[node.spread[l]];
@@ -183,7 +194,8 @@ class PartModel {
     return plan_.macs * plan_.mac_energy_j + movement + leak_ * cycles;
   }
 
-  /// Filling `words` into each instance's tile at level c, by way of level k. c = levels: the multiply-accumulates.
+  /// Filling `words` into each instance's tile at level c, by way of level k. c = levels: the
+  /// multiply-accumulates.
   Energy step(std::size_t t, std::size_t c, std::size_t k, double words) const {
     const kernel::Plan::Level& parent = plan_.level[k];
     const double wanted = words * between_[t][k][c];
@@ -191,13 +203,16 @@ class PartModel {
     Energy energy = 0;
     if (t == output) {
       if (c < levels_) {
-        energy = kernel::round_up((words - own_[c]) / plan_.level[c].block_words[t]) * plan_.level[c].write_j * instances_[c];
+        energy = kernel::round_up((words - own_[c]) / plan_.level[c].block_words[t]) *
+                 plan_.level[c].write_j * instances_[c];
       }
       return energy + (kernel::round_up((wanted - own_[k]) / block) * parent.read_j +
-                       kernel::round_up(wanted / block) * parent.update_j) * instances_[k];
+                       kernel::round_up(wanted / block) * parent.update_j) *
+                          instances_[k];
     }
     if (c < levels_) {
-      energy = kernel::round_up(words / plan_.level[c].block_words[t]) * plan_.level[c].write_j * instances_[c];
+      energy =
+          kernel::round_up(words / plan_.level[c].block_words[t]) * plan_.level[c].write_j * instances_[c];
     }
     return energy + kernel::round_up(wanted / block) * parent.read_j * instances_[k];
   }
@@ -230,11 +245,11 @@ class PartModel {
     return most;
   }
 
-  /// Words into one instance's tile at level c, that has `words`, if the innermost relevant loop above it runs over
-  /// dimension d with n iterations in the loops of level l, where `tile` stands inside of that loop and `outer` iterations
-  /// outside.
-  double fetched(std::size_t t, std::size_t c, std::size_t l, const std::array<double, max_dimensions>& steps, std::size_t d,
-                 double n, double outer) const {
+  /// Words into one instance's tile at level c, that has `words`, if the innermost relevant loop above it
+  /// runs over dimension d with n iterations in the loops of level l, where `tile` stands inside of that loop
+  /// and `outer` iterations outside.
+  double fetched(std::size_t t, std::size_t c, std::size_t l, const std::array<double, max_dimensions>& steps,
+                 std::size_t d, double n, double outer) const {
     const kernel::TensorShape& tensor = plan_.tensors[t];
     std::array<double, max_dimensions> tile;
     for (std::size_t i = 0; i < plan_.dimensions; ++i) tile[i] = steps[i] * inside_[c][i];
@@ -280,7 +295,6 @@ class PartModel {
  private:
   const Problem& p_;
   const kernel::Plan& plan_;
-  const Part& node_;
   std::size_t levels_;
   std::array<std::array<double, max_dimensions>, max_levels + 1> inside_{};
   std::array<double, max_levels + 1> instances_{}, own_{};
@@ -290,13 +304,15 @@ class PartModel {
   double iterations_ = 1, leak_ = 0;
 };
 
-/// Where a tensor stands on the way outwards: wanted by level k next (nothing in between keeps it), or its tile at some
-/// levels still waits for the innermost relevant loop above it.
+/// Where a tensor stands on the way outwards: wanted by level k next (nothing in between keeps it), or its
+/// tile at some levels still waits for the innermost relevant loop above it.
 struct State {
   static constexpr std::uint16_t open_flag = 0x8000;
   static std::uint16_t closed(std::size_t k) { return static_cast<std::uint16_t>(k); }
   static bool is_open(std::uint16_t state) { return (state & open_flag) != 0; }
-  static std::uint16_t of(std::uint64_t key, std::size_t t) { return static_cast<std::uint16_t>(key >> (16 * t)); }
+  static std::uint16_t of(std::uint64_t key, std::size_t t) {
+    return static_cast<std::uint16_t>(key >> (16 * t));
+  }
   static std::uint64_t with(std::uint64_t key, std::size_t t, std::uint16_t state) {
     const unsigned shift = static_cast<unsigned>(16 * t);
     return (key & ~(std::uint64_t{0xffff} << shift)) | (std::uint64_t{state} << shift);
@@ -311,8 +327,8 @@ class Solver {
   enum class Status { solved, stopped };
 
   /// `beam`: states of a tile at most, the others are forgotten; 0: all that are needed for a proof.
-  Solver(const Problem& problem, const Part& node, const ObjectiveValue& limit, bool ports, Energy most_energy,
-         std::uint64_t most_states, std::size_t beam)
+  Solver(const Problem& problem, const Part& node, const ObjectiveValue& limit, bool ports,
+         Energy most_energy, std::uint64_t most_states, std::size_t beam)
       : p_(problem),
         plan_(problem.plan),
         node_(node),
@@ -359,7 +375,8 @@ class Solver {
       if (trail.what >= keep_kind) {
         // The boundary of the level whose loops follow, further in.
         l = trail.level;
-        for (std::size_t t = 0; t < tensor_count; ++t) mapping.levels[l].keep[t] = ((trail.what - keep_kind) >> t & 1) != 0;
+        for (std::size_t t = 0; t < tensor_count; ++t)
+          mapping.levels[l].keep[t] = ((trail.what - keep_kind) >> t & 1) != 0;
       } else if (trail.what < max_dimensions) {
         loops[l].emplace_back(trail.what, trail.factor);
       }
@@ -445,7 +462,8 @@ class Solver {
     model_.innermost([&](const auto& chosen, double cycles, Energy energy, Energy, const auto& loads) {
       if (cycles != node_.cycles) return;
       Label label{};
-      for (std::size_t t = 0; t < tensor_count; ++t) label.key = State::with(label.key, t, State::closed(chosen[t]));
+      for (std::size_t t = 0; t < tensor_count; ++t)
+        label.key = State::with(label.key, t, State::closed(chosen[t]));
       label.energy = energy;
       label.from = nothing;
       label.what = start_kind;
@@ -481,9 +499,9 @@ class Solver {
     return known = energy + out;
   }
 
-  /// What a state costs at least from the tile decoded last, if loops of level l and further out are left: the first of
-  /// them that is relevant to an open tensor closes all such tensors at this tile, but for loops before it that no open
-  /// tensor depends on.
+  /// What a state costs at least from the tile decoded last, if loops of level l and further out are left:
+  /// the first of them that is relevant to an open tensor closes all such tensors at this tile, but for loops
+  /// before it that no open tensor depends on.
   Energy prospect(std::uint64_t key, std::size_t l) {
     std::array<Energy, tensor_count> alone;
     std::array<bool, tensor_count> open;
@@ -493,7 +511,8 @@ class Solver {
       alone[t] = rest(t, State::of(key, t), l);
       open[t] = State::is_open(State::of(key, t));
       if (open[t]) {
-        for (std::size_t d = 0; d < plan_.dimensions; ++d) relevant |= plan_.tensors[t].relevant[d] ? 1U << d : 0U;
+        for (std::size_t d = 0; d < plan_.dimensions; ++d)
+          relevant |= plan_.tensors[t].relevant[d] ? 1U << d : 0U;
       }
       all += alone[t];
     }
@@ -511,7 +530,8 @@ class Solver {
       }
     }
     if (!left) return all;
-    if ((unfinished & relevant & ~p_.shared) != 0) relevant &= ~p_.shared;  // those stand outside of the others
+    if ((unfinished & relevant & ~p_.shared) != 0)
+      relevant &= ~p_.shared;  // those stand outside of the others
     Energy best = infinite;
     std::array<std::array<Energy, 2>, tensor_count> plain;  // closed by a loop that does not slide
     for (auto& entry : plain) entry[0] = -1;
@@ -528,7 +548,8 @@ class Solver {
           energy += plain[t][0];
           continue;
         }
-        const Energy closing = closing_at_least(t, State::of(key, t) & (State::open_flag - 1U), l, d, slides, free);
+        const Energy closing =
+            closing_at_least(t, State::of(key, t) & (State::open_flag - 1U), l, d, slides, free);
         if (!slides) plain[t][0] = closing;
         energy += closing;
       }
@@ -554,8 +575,8 @@ class Solver {
     return loads;
   }
 
-  /// Whether a label is no worse than another of the same state in anything that can still make a difference: its cycles so
-  /// far and the loads of levels whose ports are not done with.
+  /// Whether a label is no worse than another of the same state in anything that can still make a difference:
+  /// its cycles so far and the loads of levels whose ports are not done with.
   bool no_worse(const Label& a, const Label& b, std::size_t l) const {
     std::uint32_t pending = (2U << l) - 1;
     for (std::size_t t = 0; t < tensor_count; ++t) {
@@ -576,14 +597,16 @@ class Solver {
       if (State::is_open(k) || !plan_.level[k].bounded_capacity) continue;
       double held = 0;
       for (std::size_t other = t; other < tensor_count; ++other) {
-        if (State::of(key, other) == k) held += model_.words(other, k, steps_) * plan_.level[k].word_bits[other];
+        if (State::of(key, other) == k)
+          held += model_.words(other, k, steps_) * plan_.level[k].word_bits[other];
       }
       if (held > plan_.level[k].capacity_bits) return false;
     }
     return true;
   }
 
-  Energy closing_at_least(std::size_t t, unsigned mask, std::size_t l, std::size_t d, bool slides, double free) const {
+  Energy closing_at_least(std::size_t t, unsigned mask, std::size_t l, std::size_t d, bool slides,
+                          double free) const {
     const double n = slides ? static_cast<double>(list_[d].back() / list_[d][index_[d]]) : 1;
     const double outer = model_.iterations() / volume_ / n / free;
     // With a fan-out in between the step may be larger; only boxes are sure to share less then.
@@ -594,7 +617,8 @@ class Solver {
     for (std::size_t c = plan_.levels; c-- > 0;) {
       if ((mask >> c & 1) == 0) continue;
       if (inner < plan_.levels) energy += model_.step(t, inner, c, words);
-      words = slides && !sure ? model_.words(t, c, steps_) * outer : model_.fetched(t, c, l, steps_, d, n, outer);
+      words =
+          slides && !sure ? model_.words(t, c, steps_) * outer : model_.fetched(t, c, l, steps_, d, n, outer);
       words = std::max(words, model_.least(t, c));
       inner = c;
     }
@@ -629,7 +653,8 @@ class Solver {
     return true;
   }
 
-  /// Leaves the best of equal states, and of those that could still differ in their ports all that are best in something.
+  /// Leaves the best of equal states, and of those that could still differ in their ports all that are best
+  /// in something.
   void reduce(std::vector<Label>& labels, std::size_t l) {
     std::sort(labels.begin(), labels.end(), [](const Label& a, const Label& b) {
       if (a.key != b.key) return a.key < b.key;
@@ -643,7 +668,8 @@ class Solver {
         first = kept;
       } else {
         bool dominated = !ports_;
-        for (std::size_t j = first; !dominated && j < kept; ++j) dominated = no_worse(labels[j], labels[i], l);
+        for (std::size_t j = first; !dominated && j < kept; ++j)
+          dominated = no_worse(labels[j], labels[i], l);
         if (dominated) continue;
       }
       labels[kept++] = labels[i];
@@ -665,7 +691,8 @@ class Solver {
       return !promising(label.energy + ahead, loads.data());
     });
     if (beam_ > 0 && labels.size() > beam_) {
-      std::stable_sort(labels.begin(), labels.end(), [](const Label& a, const Label& b) { return a.energy < b.energy; });
+      std::stable_sort(labels.begin(), labels.end(),
+                       [](const Label& a, const Label& b) { return a.energy < b.energy; });
       labels.resize(beam_);
     }
     for (Label& label : labels) {
@@ -681,8 +708,9 @@ class Solver {
     return (states_ & 0xfff) == 0 && p_.late();
   }
 
-  /// Whether loops of level l, if it keeps nothing, could as well stand at the level above: no rule speaks of them, and the
-  /// fan-out in between spreads no dimension of an axis with two terms, whose strides would change.
+  /// Whether loops of level l, if it keeps nothing, could as well stand at the level above: no rule speaks of
+  /// them, and the fan-out in between spreads no dimension of an axis with two terms, whose strides would
+  /// change.
   bool idle(std::size_t l) const {
     if (l == 0) return false;
     const LevelRules &rules = p_.space.rules(l), &above = p_.space.rules(l - 1);
@@ -725,10 +753,12 @@ class Solver {
     double count = 1;
     for (std::size_t i = 0; i < tensor.axis_count; ++i) {
       const kernel::Axis& axis = tensor.axes[i];
-      const auto a = static_cast<double>(spread.factors[axis.a]), b = static_cast<double>(spread.factors[axis.b]);
-      count *= axis.two ? kernel::sums(a, b, steps_[axis.a] * model_.inside(l + 1)[axis.a] * axis.coefficient_a,
-                                       steps_[axis.b] * model_.inside(l + 1)[axis.b] * axis.coefficient_b)
-                        : a;
+      const auto a = static_cast<double>(spread.factors[axis.a]),
+                 b = static_cast<double>(spread.factors[axis.b]);
+      count *= axis.two
+                   ? kernel::sums(a, b, steps_[axis.a] * model_.inside(l + 1)[axis.a] * axis.coefficient_a,
+                                  steps_[axis.b] * model_.inside(l + 1)[axis.b] * axis.coefficient_b)
+                   : a;
     }
     return count;
   }
@@ -777,7 +807,8 @@ class Solver {
             moved.level = static_cast<std::uint8_t>(l);
             if (fixed) moved.key |= State::done_bit(d);
             if (closes) {
-              close(moved, ports_ ? here.data() : nullptr, 0, l, d, static_cast<double>(next.n), u + next.offset);
+              close(moved, ports_ ? here.data() : nullptr, 0, l, d, static_cast<double>(next.n),
+                    u + next.offset);
             } else {
               add(u + next.offset, moved, l);
             }
@@ -795,8 +826,10 @@ class Solver {
   }
 
   /// The loop over d closes the open tensors from `t` on.
-  void close(const Label& label, const double* before_loads, std::size_t t, std::size_t l, std::size_t d, double n, std::size_t to) {
-    while (t < tensor_count && !(State::is_open(State::of(label.key, t)) && plan_.tensors[t].relevant[d])) ++t;
+  void close(const Label& label, const double* before_loads, std::size_t t, std::size_t l, std::size_t d,
+             double n, std::size_t to) {
+    while (t < tensor_count && !(State::is_open(State::of(label.key, t)) && plan_.tensors[t].relevant[d]))
+      ++t;
     if (t == tensor_count) {
       std::array<double, 2 * max_levels> loads;
       if (ports_) std::copy_n(before_loads, width_, loads.begin());  // the pool may move
@@ -849,7 +882,8 @@ class Solver {
       }
       if (!possible) continue;
       std::array<double, tensor_count> bits;
-      for (std::size_t t = 0; t < tensor_count; ++t) bits[t] = model_.words(t, l, steps_) * plan_.level[l].word_bits[t];
+      for (std::size_t t = 0; t < tensor_count; ++t)
+        bits[t] = model_.words(t, l, steps_) * plan_.level[l].word_bits[t];
       for (const Label& label : labels) {
         if (stop()) return false;
         // The same with its loops at the level above is there as well.
@@ -864,7 +898,8 @@ class Solver {
             const bool keep = (mask >> t & 1) != 0;
             if (!State::is_open(state)) {
               allowed = keep == (state == State::closed(l));
-              if (keep) next.key = State::with(next.key, t, static_cast<std::uint16_t>(State::open_flag | 1U << l));
+              if (keep)
+                next.key = State::with(next.key, t, static_cast<std::uint16_t>(State::open_flag | 1U << l));
             } else {
               allowed = keep ? rules.may_keep[t] : rules.may_bypass[t];
               if (keep) next.key = State::with(next.key, t, static_cast<std::uint16_t>(state | 1U << l));
@@ -891,7 +926,8 @@ class Solver {
     decode(u);
     reduce(buckets_[u], 0);
     double held = 0;
-    for (std::size_t t = 0; t < tensor_count; ++t) held += model_.words(t, 0, steps_) * plan_.level[0].word_bits[t];
+    for (std::size_t t = 0; t < tensor_count; ++t)
+      held += model_.words(t, 0, steps_) * plan_.level[0].word_bits[t];
     if (held > rules.capacity_bits || held < rules.min_capacity_bits) return;
     ObjectiveValue best = limit_;
     for (const Label& label : buckets_[u]) {
@@ -901,12 +937,13 @@ class Solver {
       for (std::size_t t = 0; t < tensor_count; ++t) {
         const std::uint16_t state = State::of(label.key, t);
         if (!State::is_open(state)) continue;
-        const unsigned mask = (state & (State::open_flag - 1U)) | 1U;  // nothing moves these tiles: each is fetched once
+        const unsigned mask =
+            (state & (State::open_flag - 1U)) | 1U;  // nothing moves these tiles: each is fetched once
         std::size_t inner = plan_.levels;
         for (std::size_t c = plan_.levels; c-- > 0;) {
           if ((mask >> c & 1) == 0) continue;
           if (inner < plan_.levels) {
-            const double words = model_.words(t, inner, steps_of_tile(t));
+            const double words = model_.words(t, inner, steps_);
             energy += model_.step(t, inner, c, words);
             if (ports_) model_.load(t, inner, c, words, loads.data());
           }
@@ -922,8 +959,6 @@ class Solver {
       trail_.push_back({label.self, 1, static_cast<std::uint8_t>(keep_kind + 7), 0});
     }
   }
-  /// Of a tile above which no relevant loop stands: all temporal factors of its own dimensions.
-  const std::array<double, max_dimensions>& steps_of_tile(std::size_t) const { return steps_; }
 
   const Problem& p_;
   const kernel::Plan& plan_;
@@ -949,16 +984,21 @@ class Solver {
   double best_cycles_ = 0;
 };
 
-/// All nodes that may hold something better than `limit`, best bound first; without a limit none, and the least bound of
-/// all nodes in `least`.
-std::vector<Part> nodes_below(const Problem& p, const std::optional<ObjectiveValue>& below, ObjectiveValue& least) {
+/// All nodes that may hold something better than `limit`, best bound first; without a limit none, and the
+/// least bound of all nodes in `least`.
+std::vector<Part> nodes_below(const Problem& p, const std::optional<ObjectiveValue>& below,
+                              ObjectiveValue& least) {
   std::vector<Part> found;
-  const auto cut = [&](const ObjectiveValue& bound) { return p.hopeless_against(bound, below ? *below : least); };
+  const auto cut = [&](const ObjectiveValue& bound) {
+    return p.hopeless_against(bound, below ? *below : least);
+  };
   Part node;
   std::array<double, max_dimensions> left = p.plan.size;
   std::vector<double> most_children(p.levels + 1, 1);
   for (std::size_t l = p.levels; l-- > 0;) {
-    most_children[l] = most_children[l + 1] * (p.space.spreads(l).empty() ? 1.0 : static_cast<double>(p.space.spreads(l)[0].children));
+    most_children[l] =
+        most_children[l + 1] *
+        (p.space.spreads(l).empty() ? 1.0 : static_cast<double>(p.space.spreads(l)[0].children));
   }
   const auto finish = [&] {
     const PartModel model(p, node);
@@ -990,7 +1030,8 @@ std::vector<Part> nodes_below(const Problem& p, const std::optional<ObjectiveVal
     std::set<double> counts{1};
     for (std::size_t i = 0; i < tensor.axis_count; ++i) {
       const kernel::Axis& axis = tensor.axes[i];
-      const auto a = static_cast<double>(spread.factors[axis.a]), b = static_cast<double>(spread.factors[axis.b]);
+      const auto a = static_cast<double>(spread.factors[axis.a]),
+                 b = static_cast<double>(spread.factors[axis.b]);
       std::set<double> values;
       if (axis.two && a > 1 && b > 1) {
         double inside_a = 1, inside_b = 1;
@@ -1042,7 +1083,8 @@ std::vector<Part> nodes_below(const Problem& p, const std::optional<ObjectiveVal
     }
   };
   spreading(spreading, 0, 1);
-  std::stable_sort(found.begin(), found.end(), [](const Part& a, const Part& b) { return a.bound < b.bound; });
+  std::stable_sort(found.begin(), found.end(),
+                   [](const Part& a, const Part& b) { return a.bound < b.bound; });
   return found;
 }
 
@@ -1056,10 +1098,12 @@ struct Outcome {
 };
 
 /// Everything in a node that is better than `limit`, or nothing.
-Outcome solve(const Problem& p, const Part& node, ObjectiveValue limit, std::uint64_t most_states, std::size_t beam = 0) {
+Outcome solve(const Problem& p, const Part& node, ObjectiveValue limit, std::uint64_t most_states,
+              std::size_t beam = 0) {
   Outcome outcome;
   const auto run = [&](bool ports, Energy most_energy, bool& trimmed) -> bool {
-    Solver solver(p, node, limit, ports, most_energy, most_states - std::min(most_states, outcome.states), beam);
+    Solver solver(p, node, limit, ports, most_energy, most_states - std::min(most_states, outcome.states),
+                  beam);
     outcome.stopped = solver.run() == Solver::Status::stopped;
     outcome.states += solver.states();
     trimmed = solver.trimmed();
@@ -1115,10 +1159,12 @@ ObjectiveValue loosened(Objective::Kind kind, ObjectiveValue value, bool proven)
 
 }  // namespace
 
-MapperResult CertifiedMapper::map(const CostModel& model, const MapperRequest& request, std::ostream* proof) const {
+MapperResult CertifiedMapper::map(const CostModel& model, const MapperRequest& request,
+                                  std::ostream* proof) const {
   MapperResult result;
   if (model.options().as_timeloop) {
-    result.why_none = "the certified mapper bounds what the loop nest does, not Timeloop's extrapolation of it";
+    result.why_none =
+        "the certified mapper bounds what the loop nest does, not Timeloop's extrapolation of it";
     return result;
   }
   for (const StorageLevel& level : model.architecture().levels) {
@@ -1137,8 +1183,10 @@ MapperResult CertifiedMapper::map(const CostModel& model, const MapperRequest& r
   const Mapping trivial = trivial_mapping(model.einsum(), model.architecture());
   if (!model.why_invalid(trivial, true)) offer(trivial, model.quick(trivial));
 
-  const std::uint64_t effort = request.effort > 0 ? request.effort : std::numeric_limits<std::uint64_t>::max() / 2;
-  // Budgets that grow until something is found below them: little is looked at that is not needed for the proof.
+  const std::uint64_t effort =
+      request.effort > 0 ? request.effort : std::numeric_limits<std::uint64_t>::max() / 2;
+  // Budgets that grow until something is found below them: little is looked at that is not needed for the
+  // proof.
   constexpr std::array<double, 8> growth{1.1, 1.3, 1.7, 2.3, 3.5, 6, 16, 256};
   ObjectiveValue least;
   nodes_below(p, std::nullopt, least);
@@ -1167,7 +1215,8 @@ MapperResult CertifiedMapper::map(const CostModel& model, const MapperRequest& r
     // Not worth a round of its own: the next is known to be enough.
     if (result.mapping && budget.first > 0.7 * result.value.first) budget = {infinite, infinite};
     ObjectiveValue unused;
-    const std::vector<Part> nodes = nodes_below(p, result.mapping ? std::min(budget, result.value) : budget, unused);
+    const std::vector<Part> nodes =
+        nodes_below(p, result.mapping ? std::min(budget, result.value) : budget, unused);
     // Rounds of fixed sizes: what a node may be cut off by does not depend on how many threads there are.
     std::size_t at = 0, batch = 1;
     while (at < nodes.size() && !stopped) {
@@ -1184,7 +1233,8 @@ MapperResult CertifiedMapper::map(const CostModel& model, const MapperRequest& r
           outcomes[i - at] = solve(p, nodes[i], limit, left);
         }
       };
-      const auto helpers = std::min<std::size_t>(static_cast<std::size_t>(std::max(1, request.threads)), end - at);
+      const auto helpers =
+          std::min<std::size_t>(static_cast<std::size_t>(std::max(1, request.threads)), end - at);
       std::vector<std::thread> threads;
       for (std::size_t i = 1; i < helpers; ++i) threads.emplace_back(work);
       work();
@@ -1213,10 +1263,12 @@ MapperResult CertifiedMapper::map(const CostModel& model, const MapperRequest& r
                               : "no mapping of the mapspace fits the capacities and constraints";
     return result;
   }
-  result.lower_bound = result.proven ? result.value.first : std::min(lower.first * (1 - tolerance), result.value.first);
+  result.lower_bound =
+      result.proven ? result.value.first : std::min(lower.first * (1 - tolerance), result.value.first);
   if (proof != nullptr) {
     // The checker's arithmetic is another: the claim leaves it a little room.
-    const ObjectiveValue claim = loosened(request.objective.kind, result.proven ? result.value : lower, result.proven);
+    const ObjectiveValue claim =
+        loosened(request.objective.kind, result.proven ? result.value : lower, result.proven);
     std::vector<ProofNode> logged;
     for (const Part& node : nodes_below(p, claim, least)) {
       ProofNode entry;
@@ -1233,6 +1285,8 @@ MapperResult CertifiedMapper::map(const CostModel& model, const MapperRequest& r
   return result;
 }
 
-std::unique_ptr<Mapper> make_certified_mapper() { return std::make_unique<CertifiedMapper>(); }
+std::unique_ptr<Mapper> make_certified_mapper() {
+  return std::make_unique<CertifiedMapper>();
+}
 
 }  // namespace duet

@@ -8,9 +8,10 @@
 
 namespace duet {
 
-/// Branches over the spreads of all fan-outs, bounds each with what every tensor costs at least on its own, and solves those
-/// that remain with a dynamic programme from the multiply-accumulate units outwards whose states are tiles and what is
-/// still open above them. Proven means: no mapping of the mapspace is better by more than one part in 10^12.
+/// Branches over the spreads of all fan-outs, bounds each with what every tensor costs at least on its own,
+/// and solves those that remain with a dynamic programme from the multiply-accumulate units outwards whose
+/// states are tiles and what is still open above them. Proven means: no mapping of the mapspace is better by
+/// more than one part in 10^12.
 ///
 /// `effort`: states of dynamic programmes at most. Memory: up to about 2 GiB for large problems.
 class CertifiedMapper : public Mapper {
@@ -19,7 +20,8 @@ class CertifiedMapper : public Mapper {
   MapperResult map(const CostModel& model, const MapperRequest& request) const override {
     return map(model, request, nullptr);
   }
-  /// Writes a log to `proof` that check_proof (proof_checker.hpp) accepts, unless that is null or there is no mapping.
+  /// Writes a log to `proof` that check_proof (proof_checker.hpp) accepts, unless that is null or there is no
+  /// mapping.
   MapperResult map(const CostModel& model, const MapperRequest& request, std::ostream* proof) const;
 };
 

@@ -24,13 +24,15 @@ class Exhaustive : public Mapper {
         return false;
       }
       if (++result.evaluations % look_at_clock == 0 &&
-          std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() > request.time_limit_s) {
+          std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() >
+              request.time_limit_s) {
         result.complete = false;
         return false;
       }
       const QuickCost cost = model.quick(mapping);
       if (!cost.valid) return true;
-      const ObjectiveValue now = value(request.objective, cost.cycles, cost.energy_j, model.architecture().clock_hz);
+      const ObjectiveValue now =
+          value(request.objective, cost.cycles, cost.energy_j, model.architecture().clock_hz);
       // The least filling of capacities is all that for_each does not see to; asked only where it matters.
       if (result.mapping && now >= result.value) return true;
       if (model.why_invalid(mapping, true)) return true;
@@ -42,7 +44,7 @@ class Exhaustive : public Mapper {
     result.proven = finished && result.mapping.has_value();
     if (result.proven) result.lower_bound = result.value.first;
     if (!result.mapping) {
-      result.why_none = finished      ? "no mapping of the mapspace fits the capacities and constraints"
+      result.why_none = finished        ? "no mapping of the mapspace fits the capacities and constraints"
                         : out_of_effort ? "none of the mappings that the effort allowed is valid"
                                         : "none of the mappings seen within the time limit is valid";
     }
@@ -52,6 +54,8 @@ class Exhaustive : public Mapper {
 
 }  // namespace
 
-std::unique_ptr<Mapper> make_exhaustive_mapper() { return std::make_unique<Exhaustive>(); }
+std::unique_ptr<Mapper> make_exhaustive_mapper() {
+  return std::make_unique<Exhaustive>();
+}
 
 }  // namespace duet

@@ -1,6 +1,6 @@
 #pragma once
-/// `exhaustive`: evaluates every mapping of the mapspace (one of each class of equals). For small spaces, and as the
-/// measure of the other mappers.
+/// `exhaustive`: evaluates every mapping of the mapspace (one of each class of equals). For small spaces, and
+/// as the measure of the other mappers.
 
 #include <memory>
 

@@ -1,6 +1,6 @@
 #pragma once
-/// The log of a certified mapping, as text (format: docs/hardware/mappers.md). Written here; read and checked by
-/// proof_checker.cpp, which shares no line with this.
+/// The log of a certified mapping, as text (format: docs/hardware/mappers.md). Written here; read and checked
+/// by proof_checker.cpp, which shares no line with this.
 
 #include <array>
 #include <iosfwd>
@@ -11,8 +11,8 @@
 
 namespace duet {
 
-/// A part of the mapspace that had to be solved: the spread of every fan-out, how many different tiles it delivers of each
-/// tensor, the least cycles of its ports, and what it costs at least before solving.
+/// A part of the mapspace that had to be solved: the spread of every fan-out, how many different tiles it
+/// delivers of each tensor, the least cycles of its ports, and what it costs at least before solving.
 struct ProofNode {
   std::vector<FactorVector> spreads;
   std::vector<std::array<double, tensor_count>> delivered;

@@ -1,17 +1,15 @@
-// The certified mapper against exhaustive search, exhaustive search against a naive one, and the checker against logs that
-// are right and logs that are not.
-
-#include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
+// The certified mapper against exhaustive search, exhaustive search against a naive one, and the checker
+// against logs that are right and logs that are not.
 
 #include <algorithm>
+#include <fmt/format.h>
 #include <fstream>
 #include <functional>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 #include <vector>
-
-#include <fmt/format.h>
 
 #include "core/random.hpp"
 #include "hw_models/mappers/certified.hpp"
@@ -28,7 +26,8 @@ namespace {
 constexpr std::uint64_t most_mappings = 20'000;
 
 void expect_equal(const MapperResult& certified, const MapperResult& exhaustive, const Objective& objective) {
-  ASSERT_EQ(certified.mapping.has_value(), exhaustive.mapping.has_value()) << certified.why_none << exhaustive.why_none;
+  ASSERT_EQ(certified.mapping.has_value(), exhaustive.mapping.has_value())
+      << certified.why_none << exhaustive.why_none;
   if (!exhaustive.mapping) return;
   EXPECT_TRUE(certified.proven);
   const double room = 1e-12;
@@ -93,7 +92,8 @@ TEST(ProofChecker, AcceptsEveryLog) {
   for (std::uint64_t index = 0; logs < 300; ++index) {
     SCOPED_TRACE(index);
     const testing::MapperProblem problem = testing::random_problem(3, index);
-    const std::string log = proof_of(CostModel(problem.einsum, problem.architecture, problem.options), problem.objective);
+    const std::string log =
+        proof_of(CostModel(problem.einsum, problem.architecture, problem.options), problem.objective);
     if (log.empty()) continue;
     const ProofVerdict verdict = checked(log);
     ASSERT_TRUE(verdict.accepted) << verdict.line << ": " << verdict.message << "\n" << log;
@@ -102,14 +102,16 @@ TEST(ProofChecker, AcceptsEveryLog) {
 }
 
 /// Everything: factors, permutations, masks; the cost model says what is valid. Nothing of mapspace.hpp.
-std::optional<ObjectiveValue> naive_best(const CostModel& model, const Objective& objective, std::size_t& seen) {
+std::optional<ObjectiveValue> naive_best(const CostModel& model, const Objective& objective,
+                                         std::size_t& seen) {
   const Einsum& einsum = model.einsum();
   const std::size_t levels = model.architecture().levels.size(), count = einsum.dimensions.size();
   std::optional<ObjectiveValue> best;
   Mapping mapping;
   mapping.level_count = levels;
   std::vector<std::uint8_t> real, idle;
-  for (std::size_t d = 0; d < count; ++d) (einsum.size(d) > 1 ? real : idle).push_back(static_cast<std::uint8_t>(d));
+  for (std::size_t d = 0; d < count; ++d)
+    (einsum.size(d) > 1 ? real : idle).push_back(static_cast<std::uint8_t>(d));
   const std::function<void(std::size_t)> orders = [&](std::size_t l) {
     if (l == levels) {
       for (unsigned keep = 0; keep < 1U << (tensor_count * levels); ++keep) {
@@ -119,7 +121,8 @@ std::optional<ObjectiveValue> naive_best(const CostModel& model, const Objective
         ++seen;
         const QuickCost cost = model.quick(mapping);
         if (!cost.valid || model.why_invalid(mapping, true)) continue;
-        const ObjectiveValue now = value(objective, cost.cycles, cost.energy_j, model.architecture().clock_hz);
+        const ObjectiveValue now =
+            value(objective, cost.cycles, cost.energy_j, model.architecture().clock_hz);
         if (!best || now < *best) best = now;
       }
       return;
@@ -127,14 +130,15 @@ std::optional<ObjectiveValue> naive_best(const CostModel& model, const Objective
     std::vector<std::uint8_t> order = real;
     do {
       std::copy(idle.begin(), idle.end(), mapping.levels[l].order.begin());
-      std::copy(order.begin(), order.end(), mapping.levels[l].order.begin() + static_cast<std::ptrdiff_t>(idle.size()));
+      std::copy(order.begin(), order.end(),
+                mapping.levels[l].order.begin() + static_cast<std::ptrdiff_t>(idle.size()));
       orders(l + 1);
     } while (std::next_permutation(order.begin(), order.end()));
   };
   const std::function<void(std::size_t, std::int64_t)> factors = [&](std::size_t slot, std::int64_t left) {
     const std::size_t d = slot / (3 * levels), l = slot % (3 * levels) / 3;
     if (d == count) return orders(0);
-    std::int64_t& factor = slot % 3 == 0 ? mapping.levels[l].temporal[d]
+    std::int64_t& factor = slot % 3 == 0   ? mapping.levels[l].temporal[d]
                            : slot % 3 == 1 ? mapping.levels[l].x[d]
                                            : mapping.levels[l].y[d];
     const bool last = slot % (3 * levels) + 1 == 3 * levels;
@@ -201,7 +205,8 @@ levels:
 - {name: buffer, capacity: 4KiB, read_bandwidth: 16, write_bandwidth: 16, energy: {read: 5pJ, write: 5pJ}}
 - {name: registers, instances: {x: 4, y: 4}, capacity: 64B, energy: {read: 1pJ, write: 1pJ, leak: 1fJ}}
 compute: {instances: {x: 4, y: 4}, energy: 0.2pJ}
-)", "two_level.yaml"));
+)",
+                                         "two_level.yaml"));
 }
 
 TEST(CertifiedMapper, BoundsAreValidWheneverItEnds) {
@@ -243,7 +248,8 @@ TEST(CertifiedMapper, RefusesTimeloopsExtrapolation) {
   const CostModel model(layer(2, 2, 2, 1), two_level(), timeloop_options());
   const MapperResult result = CertifiedMapper().map(model, {});
   EXPECT_FALSE(result.mapping);
-  EXPECT_EQ(result.why_none, "the certified mapper bounds what the loop nest does, not Timeloop's extrapolation of it");
+  EXPECT_EQ(result.why_none,
+            "the certified mapper bounds what the loop nest does, not Timeloop's extrapolation of it");
 }
 
 TEST(Mapspace, CountsAtLeastWhatItLists) {
@@ -260,7 +266,8 @@ TEST(Mapspace, CountsAtLeastWhatItLists) {
     listed += count > 0 ? 1U : 0U;
   }
   EXPECT_GT(listed, 100U);
-  // 4 = 2², three levels: C(4, 2) ways to share the twos, one order, everything free but at the outermost level.
+  // 4 = 2², three levels: C(4, 2) ways to share the twos, one order, everything free but at the outermost
+  // level.
   Architecture architecture = two_level();
   for (StorageLevel& level : architecture.levels) level.mesh_x = level.mesh_y = 1;
   architecture.compute.mesh_x = architecture.compute.mesh_y = 1;
@@ -297,7 +304,9 @@ std::size_t find_line(const std::vector<std::string>& lines, const std::string& 
   return lines.size();
 }
 
-double number_at(const std::string& line, std::size_t i) { return std::stod(words_of(line)[i]); }
+double number_at(const std::string& line, std::size_t i) {
+  return std::stod(words_of(line)[i]);
+}
 
 std::string with_word(const std::string& line, std::size_t i, const std::string& word) {
   std::vector<std::string> words = words_of(line);
@@ -324,8 +333,8 @@ std::string with_mapping(const CostModel& model, const std::string& log, const M
   }
   const QuickCost cost = model.quick(mapping);
   const double edp = cost.energy_j * (cost.cycles / model.architecture().clock_hz);
-  lines[find_line(lines, "claim")] = fmt::format("claim value {} 0 cycles {} energy {} bound {} 0", edp, cost.cycles,
-                                                 cost.energy_j, edp * (1 - 1e-9));
+  lines[find_line(lines, "claim")] = fmt::format("claim value {} 0 cycles {} energy {} bound {} 0", edp,
+                                                 cost.cycles, cost.energy_j, edp * (1 - 1e-9));
   return joined(lines, "\n") + "\n";
 }
 
@@ -345,7 +354,8 @@ TEST(ProofChecker, RejectsWhatIsNotSo) {
     MapperResult result;
     const std::string log = proof_of(model, problem.objective, &result);
     const std::vector<std::string> lines = lines_of(log);
-    const std::size_t claim = find_line(lines, "claim"), node = find_line(lines, "node"), nodes = find_line(lines, "nodes");
+    const std::size_t claim = find_line(lines, "claim"), node = find_line(lines, "node"),
+                      nodes = find_line(lines, "nodes");
     if (!result.mapping || node == lines.size() || result.value.first == 0) continue;
     ASSERT_TRUE(checked(log).accepted) << checked(log).message;
     ++lists;
@@ -376,7 +386,8 @@ TEST(ProofChecker, RejectsWhatIsNotSo) {
       refuse(joined(copy, "\n") + "\n", "a node twice");
     }
     const std::size_t last = words_of(lines[node]).size() - 1;
-    refuse(changed(node, last - 1, fmt::format("{}", number_at(lines[node], last - 1) * 1.01)), "wrong bound of a node");
+    refuse(changed(node, last - 1, fmt::format("{}", number_at(lines[node], last - 1) * 1.01)),
+           "wrong bound of a node");
     refuse(changed(node, 2, "97"), "a spread that there is not");
     refuse(changed(node, last - 3, "1e300"), "cycles that no node has");
     // The problem: "capacity 0": whatever is kept there is too much.
@@ -398,7 +409,8 @@ TEST(ProofChecker, RejectsWhatIsNotSo) {
     Mapspace(problem.einsum, problem.architecture).for_each([&](const Mapping& mapping) {
       const QuickCost cost = model.quick(mapping);
       if (!cost.valid || model.why_invalid(mapping, true)) return true;
-      if (cost.energy_j * (cost.cycles / model.architecture().clock_hz) < result.value.first * 1.001) return true;
+      if (cost.energy_j * (cost.cycles / model.architecture().clock_hz) < result.value.first * 1.001)
+        return true;
       refuse(with_mapping(model, log, mapping), "a worse mapping");
       return ++worse < 4;
     });
@@ -416,8 +428,10 @@ TEST(ProofChecker, SurvivesAnyText) {
     std::vector<std::string> lines = lines_of(log);
     const auto at = static_cast<std::size_t>(random.between(0, static_cast<std::int64_t>(lines.size()) - 1));
     std::vector<std::string> words = words_of(lines[at]);
-    const auto word = static_cast<std::size_t>(random.between(0, static_cast<std::int64_t>(words.size()) - 1));
-    words[word] = random.pick(std::vector<std::string>{"", "-", "-1", "x", "1e999", "0", "9007199254740993", "0.5"});
+    const auto word =
+        static_cast<std::size_t>(random.between(0, static_cast<std::int64_t>(words.size()) - 1));
+    words[word] =
+        random.pick(std::vector<std::string>{"", "-", "-1", "x", "1e999", "0", "9007199254740993", "0.5"});
     lines[at] = joined(words, " ");
     const ProofVerdict verdict = checked(joined(lines, "\n") + "\n");
     EXPECT_FALSE(verdict.message.empty());
@@ -437,7 +451,9 @@ TEST(SlowCertifiedMapper, IsNeverWorseThanTimeloopsReference) {
     const std::string name = item.at("case").get<std::string>();
     if (name.find("/best") == std::string::npos) continue;
     SCOPED_TRACE(name);
-    const auto file = [&](const char* key) { return Config::load(*folder / item.at(key).get<std::string>()); };
+    const auto file = [&](const char* key) {
+      return Config::load(*folder / item.at(key).get<std::string>());
+    };
     const Einsum einsum = read_timeloop_problem(file("problem"));
     const Architecture architecture = read_timeloop_architecture(file("architecture"));
     const Mapping mapping = read_timeloop_mapping(file("mapping"), einsum, architecture);
@@ -461,7 +477,8 @@ TEST(SlowCertifiedMapper, TheCheckerAcceptsRealLayers) {
   const auto folder = testing::reference_data("timeloop_reference");
   if (!folder) GTEST_SKIP() << "timeloop_reference is absent";
   for (const char* name : {"eyeriss_like", "simple_output_stationary"}) {
-    const Architecture architecture = read_timeloop_architecture(Config::load(*folder / name / "architecture.yaml"));
+    const Architecture architecture =
+        read_timeloop_architecture(Config::load(*folder / name / "architecture.yaml"));
     for (const Einsum& einsum : {layer(256, 256, 13, 3), matrix_einsum(1, 1000, 512)}) {
       MapperResult result;
       const std::string log = proof_of(CostModel(einsum, architecture), {}, &result);

@@ -65,14 +65,18 @@ MapperProblem random_problem(std::uint64_t seed, std::uint64_t index) {
     if (random.chance(0.1)) level.multiple_buffering = 2;
     for (std::size_t t = 0; t < tensor_count; ++t) {
       using Policy = StorageLevel::Policy;
-      level.policy[t] = random.pick(l == 0 ? std::vector<Policy>{Policy::free, Policy::keep}
-                                           : std::vector<Policy>{Policy::free, Policy::free, Policy::keep, Policy::bypass});
+      level.policy[t] =
+          random.pick(l == 0 ? std::vector<Policy>{Policy::free, Policy::keep}
+                             : std::vector<Policy>{Policy::free, Policy::free, Policy::keep, Policy::bypass});
     }
     level.multicast = !random.chance(0.15);
     level.reduction = !random.chance(0.15);
     const double scale = l == 0 ? 100 : l == 1 ? 5 : 1;
-    const auto joules = [&] { return random.chance(0.1) ? 0 : scale * static_cast<double>(random.between(1, 40)) * 1e-13; };
-    level.energy = {joules(), joules(), joules(), random.chance(0.5) ? 0 : 1e-14 * static_cast<double>(random.between(1, 50))};
+    const auto joules = [&] {
+      return random.chance(0.1) ? 0 : scale * static_cast<double>(random.between(1, 40)) * 1e-13;
+    };
+    level.energy = {joules(), joules(), joules(),
+                    random.chance(0.5) ? 0 : 1e-14 * static_cast<double>(random.between(1, 50))};
     // Constraints, now and then.
     const auto dimension = [&] {
       return problem.einsum.dimensions[static_cast<std::size_t>(
@@ -98,8 +102,9 @@ MapperProblem random_problem(std::uint64_t seed, std::uint64_t index) {
   architecture.compute.mesh_y = mesh_y;
   architecture.compute.energy_j = 2e-13;
   using Kind = Objective::Kind;
-  problem.objective.kind = random.pick(std::vector<Kind>{Kind::energy_delay, Kind::energy_delay, Kind::cycles, Kind::energy,
-                                                         Kind::weighted, Kind::cycles_then_energy, Kind::energy_then_cycles});
+  problem.objective.kind =
+      random.pick(std::vector<Kind>{Kind::energy_delay, Kind::energy_delay, Kind::cycles, Kind::energy,
+                                    Kind::weighted, Kind::cycles_then_energy, Kind::energy_then_cycles});
   if (problem.objective.kind == Kind::weighted) {
     problem.objective.per_second = static_cast<double>(random.between(0, 4));
     problem.objective.per_joule = static_cast<double>(random.between(0, 4)) * 100 + 1;
