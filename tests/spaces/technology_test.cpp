@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include <gmock/gmock.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "core/errors.hpp"
@@ -135,7 +136,7 @@ ART:
   tables:
   - {name: "system.chip.buffer[1..1]", area: 5000}
 )");
-  testing::write_file(folder / "chip.yaml", std::string(chip) + "energy_table: ert.yaml\n");
+  testing::write_file(folder / "chip.yaml", fmt::format("{}{}", chip, "energy_table: ert.yaml\n"));
   const Architecture a = load_architecture(folder / "chip.yaml");
   EXPECT_NEAR(a.levels[1].energy.read_j, 3.5e-12, 1e-24);
   EXPECT_NEAR(a.levels[1].energy.update_j, 4e-12, 1e-24) << "an update is a write unless given";
