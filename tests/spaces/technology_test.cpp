@@ -2,8 +2,8 @@
 
 #include <cmath>
 
-#include <gmock/gmock.h>
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "core/errors.hpp"
