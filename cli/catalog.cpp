@@ -5,6 +5,7 @@
 #include "core/errors.hpp"
 #include "core/units.hpp"
 #include "experiments/tournament.hpp"
+#include "spaces/architecture_template.hpp"
 #include "spaces/zoo.hpp"
 
 namespace duet::cli {
@@ -24,14 +25,33 @@ void list_kind(const Catalog<Plugin>& catalog, const std::string& title, nlohman
   fmt::print("\n");
 }
 
-void list_networks(nlohmann::json* json) {
-  if (json == nullptr) fmt::print("Networks (duet network NAME)\n");
-  for (const ZooNetwork& network : zoo()) {
+/// What is not a plug-in but has a name all the same.
+struct Named {
+  std::string name, summary, source;
+};
+
+std::vector<Named> networks() {
+  std::vector<Named> all;
+  for (const ZooNetwork& network : zoo()) all.push_back({network.name, network.summary, network.source});
+  return all;
+}
+
+std::vector<Named> templates() {
+  std::vector<Named> all;
+  for (const std::string& name : template_names()) {
+    const ArchitectureTemplate one = ArchitectureTemplate::load(name);
+    all.push_back({name, one.summary(), one.source()});
+  }
+  return all;
+}
+
+void list_named(const std::vector<Named>& all, const std::string& kind, const std::string& title, nlohmann::json* json) {
+  if (json == nullptr) fmt::print("{}\n", title);
+  for (const Named& one : all) {
     if (json != nullptr) {
-      json->push_back(
-          {{"kind", "network"}, {"name", network.name}, {"summary", network.summary}, {"source", network.source}});
+      json->push_back({{"kind", kind}, {"name", one.name}, {"summary", one.summary}, {"source", one.source}});
     } else {
-      fmt::print("  {:<24} {}\n", network.name, network.summary);
+      fmt::print("  {:<24} {}\n", one.name, one.summary);
     }
   }
   if (json == nullptr) fmt::print("\n");
@@ -43,10 +63,13 @@ void list(const Registry& registry, const std::string& kind, bool as_json) {
   if (kind.empty() || kind == "spaces") list_kind(registry.spaces, "Spaces", target);
   if (kind.empty() || kind == "estimators") list_kind(registry.estimators, "Estimators", target);
   if (kind.empty() || kind == "strategies") list_kind(registry.strategies, "Strategies", target);
-  if (kind.empty() || kind == "networks") list_networks(target);
+  if (kind.empty() || kind == "networks") list_named(networks(), "network", "Networks (duet network NAME)", target);
+  if (kind.empty() || kind == "templates") {
+    list_named(templates(), "template", "Architecture templates (duet cost FILE with template: NAME)", target);
+  }
   if (as_json) {
     fmt::print("{}\n", json.dump(2));
-  } else if (kind != "networks") {
+  } else {
     fmt::print("`duet describe NAME` shows options and sources.\n");
   }
 }
@@ -58,6 +81,36 @@ bool describe_plugin(const Catalog<Plugin>& catalog, const std::string& name) {
   fmt::print("{} ({})\n  {}\n{}\nOptions:\n{}", plugin->name, catalog.kind(), plugin->summary,
              plugin->source.empty() ? "" : "  Source: " + plugin->source + "\n", plugin->options.empty() ? "  none\n" : describe(std::span(plugin->options)));
   return true;
+}
+
+void describe_named(const Named& one, const std::string& kind) {
+  fmt::print("{} ({})\n  {}\n{}", one.name, kind, one.summary, one.source.empty() ? "" : "  Source: " + one.source + "\n");
+}
+
+bool describe_network(const std::string& name) {
+  for (const Named& one : networks()) {
+    if (one.name != name) continue;
+    describe_named(one, "network");
+    fmt::print("\n`duet network {}` counts its layers.\n", name);
+    return true;
+  }
+  return false;
+}
+
+bool describe_template(const std::string& name) {
+  for (const Named& one : templates()) {
+    if (one.name != name) continue;
+    describe_named(one, "template");
+    TextTable table({"  parameter", "default", "from", "to", "description"});
+    const ArchitectureTemplate architecture = ArchitectureTemplate::load(name);
+    for (const TemplateParameter& parameter : architecture.parameters()) {
+      table.add({"  " + parameter.name, human(parameter.standard, parameter.unit), human(parameter.minimum, parameter.unit),
+                 human(parameter.maximum, parameter.unit), parameter.sentence});
+    }
+    fmt::print("\nParameters:\n{}", table.text());
+    return true;
+  }
+  return false;
 }
 
 void describe_experiment(const Specification& specification) {
@@ -91,18 +144,18 @@ void describe_experiment(const Specification& specification) {
 }  // namespace
 
 void add_catalog(CLI::App& app, Context& context) {
-  auto* list_command = app.add_subcommand("list", "List the spaces, estimators, strategies and networks there are");
+  auto* list_command = app.add_subcommand("list", "List the spaces, estimators, strategies, networks and templates there are");
   auto kind = std::make_shared<std::string>();
   auto as_json = std::make_shared<bool>(false);
-  list_command->add_option("KIND", *kind, "spaces, estimators, strategies or networks (default: all)")
-      ->check(CLI::IsMember({"spaces", "estimators", "strategies", "networks"}));
+  list_command->add_option("KIND", *kind, "spaces, estimators, strategies, networks or templates (default: all)")
+      ->check(CLI::IsMember({"spaces", "estimators", "strategies", "networks", "templates"}));
   list_command->add_flag("--json", *as_json, "As JSON");
   list_command->callback([kind, as_json, &context] { list(context.registry, *kind, *as_json); });
 
   auto* describe_command =
-      app.add_subcommand("describe", "Show a plug-in with its options, or an experiment with its space and metrics");
+      app.add_subcommand("describe", "Show a plug-in with its options, a network, a template, or an experiment with its space and metrics");
   auto name = std::make_shared<std::string>();
-  describe_command->add_option("NAME", *name, "Plug-in, or experiment file")->required();
+  describe_command->add_option("NAME", *name, "Plug-in, network, template, or experiment file")->required();
   describe_command->callback([name, &context] {
     const Registry& registry = context.registry;
     if (name->ends_with(".yaml") || name->ends_with(".yml")) {
@@ -113,10 +166,15 @@ void add_catalog(CLI::App& app, Context& context) {
     bool found = describe_plugin(registry.spaces, *name);
     found = describe_plugin(registry.estimators, *name) || found;
     found = describe_plugin(registry.strategies, *name) || found;
+    found = describe_network(*name) || found;
+    found = describe_template(*name) || found;
     if (found) return;
     std::vector<std::string> known = registry.spaces.names();
     for (const auto& more : {registry.estimators.names(), registry.strategies.names()}) {
       known.insert(known.end(), more.begin(), more.end());
+    }
+    for (const auto& more : {networks(), templates()}) {
+      for (const Named& one : more) known.push_back(one.name);
     }
     throw ConfigError(fmt::format("there is no plug-in '{}'{}", *name, hint(*name, known)));
   });

@@ -95,6 +95,10 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "{}\n", error.what());
     return store_error;
   } catch (const std::exception& error) {
+    if (std::ferror(stdout) != 0) {  // fmt says so in words of its own
+      fmt::print(stderr, "standard output cannot be written: {}\n", std::strerror(errno));
+      return user_error;
+    }
     fmt::print(stderr, "duet: internal error: {}\nThis is a bug; please report it.\n", error.what());
     return internal_error;
   }

@@ -99,10 +99,13 @@ TEST_F(Commands, ListAndDescribeKnowEveryPlugin) {
     const std::string described = out({"describe", name});
     EXPECT_THAT(described,
                 HasSubstr(name + " (" + plugin.at("kind").get<std::string>() + ")\n  " + summary + "\n"));
-    EXPECT_THAT(described, HasSubstr("\nOptions:\n"));
+    const auto kind = plugin.at("kind").get<std::string>();
+    EXPECT_THAT(described, HasSubstr(kind == "template"  ? "\nParameters:\n"
+                                     : kind == "network" ? "\n`duet network " + name + "` counts its layers.\n"
+                                                         : "\nOptions:\n"));
     EXPECT_THAT(described, Not(HasSubstr("Source: \n")));
   }
-  EXPECT_EQ(kinds, (std::set<std::string>{"space", "estimator", "strategy"}));
+  EXPECT_EQ(kinds, (std::set<std::string>{"space", "estimator", "strategy", "network", "template"}));
   for (const json& plugin : parsed({"list", "strategies", "--json"}))
     EXPECT_EQ(plugin.at("kind"), "strategy");
 }
