@@ -178,7 +178,8 @@ bool has_levels(const DesignSpace& space) {
   const auto candidate = space.space().try_sample(random);
   if (!candidate) return false;
   try {
-    for (const Accelerator& accelerator : space.design(*candidate).accelerators()) {
+    const Design design = space.design(*candidate);
+    for (const Accelerator& accelerator : design.accelerators()) {
       if (std::holds_alternative<Architecture>(accelerator)) return true;
     }
   } catch (const std::exception&) {  // a design that makes no sense is a failed trial later on
