@@ -257,7 +257,8 @@ StandardProblem zdt(const std::string& name, StandardProblemSize size) {
     const std::size_t variables = variables_or(name, size, 80, 35);
     if (variables % 5 != 0) refuse(name, fmt::format("needs 30 bits and a multiple of 5 more, not {}", variables));
     for (std::size_t i = 1; i <= variables; ++i) problem.nodes.push_back(integer(fmt::format("x{}", i), 0, 1));
-    const auto strings = static_cast<double>((variables - 30) / 5);
+    const std::size_t count = (variables - 30) / 5;
+    const auto strings = static_cast<double>(count);
     problem.evaluate = [](Codes x) {
       const double f1 = 1 + std::accumulate(x.begin(), x.begin() + 30, 0.0);
       double g = 0;
