@@ -233,4 +233,24 @@ bool link(const Plan& plan, const Mapping& mapping, const Nest<double>& nest, Co
   return true;
 }
 
+std::optional<double> throttled_as_timeloop(const Plan::Level& level,
+                                            const std::array<Traffic<double>, tensor_count>& traffic,
+                                            const std::array<bool, tensor_count>& kept, double compute_cycles) {
+  double reads = 0, writes = 0;
+  for (std::size_t t = 0; t < tensor_count; ++t) {
+    if (!kept[t]) continue;
+    reads += std::round(traffic[t].reads) / compute_cycles;
+    writes += (std::round(traffic[t].fills) + std::round(traffic[t].updates)) / compute_cycles;
+  }
+  double slowdown = 1;
+  const auto narrow = [&](bool bounded, double bandwidth, double demand) {
+    if (bounded && bandwidth < demand) slowdown = std::min(slowdown, bandwidth / demand);
+  };
+  narrow(level.bounded_read, level.read_bandwidth.value, reads);
+  narrow(level.bounded_write, level.write_bandwidth.value, writes);
+  narrow(level.bounded_shared, level.shared_bandwidth.value, reads + writes);
+  if (slowdown == 1) return std::nullopt;
+  return std::ceil(compute_cycles / slowdown);
+}
+
 }  // namespace duet::kernel

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
+#include <optional>
 #include <type_traits>
 
 #include "hw_models/cost_model.hpp"
@@ -459,6 +460,13 @@ S accesses(const S& words, const Divisor& block, bool whole) {
   return whole && block.value == 1 ? words : round_up(words / block);
 }
 
+/// Cycles of a level whose ports are too narrow, in Timeloop's order of rounding: demands per cycle of computing, the factor
+/// by which the narrowest port slows that down, and the product. A whole number of cycles often comes out one higher.
+/// Nothing where no port is too narrow.
+std::optional<double> throttled_as_timeloop(const Plan::Level& level,
+                                            const std::array<Traffic<double>, tensor_count>& traffic,
+                                            const std::array<bool, tensor_count>& kept, double compute_cycles);
+
 /// Time and energy of counts. `busiest` may be the same as the average.
 template <class S>
 void price(const Plan& plan, const Counts<S>& counts, bool uneven, Totals<S>& totals) {
@@ -483,6 +491,12 @@ void price(const Plan& plan, const Counts<S>& counts, bool uneven, Totals<S>& to
     if (level.bounded_write) busy = larger(busy, writes / level.write_bandwidth);
     if (level.bounded_shared) busy = larger(busy, (reads + writes) / level.shared_bandwidth);
     totals.level_cycles[l] = round_up(busy);
+    if constexpr (std::is_same_v<S, double>) {
+      if (plan.as_timeloop && !uneven) {
+        totals.level_cycles[l] = throttled_as_timeloop(level, counts.average[l], counts.kept[l], counts.cycles)
+                                     .value_or(totals.level_cycles[l]);
+      }
+    }
     totals.cycles = larger(totals.cycles, totals.level_cycles[l]);
   }
   for (std::size_t l = 0; l < plan.levels; ++l) {

@@ -23,6 +23,7 @@ namespace duet {
 namespace {
 
 constexpr double endless = std::numeric_limits<double>::infinity();
+constexpr std::int64_t most_listed = std::int64_t{1} << 22;  ///< of a dimension or a fan-out
 
 struct Rejected {
   std::size_t line;
@@ -370,7 +371,15 @@ class Problem {
         for (const IndexTerm& term : expression) axis_of_[t][term.dimension] = axes_[t].size();
       }
     }
-    for (std::size_t d = 0; d < n_; ++d) macs_ *= static_cast<double>(size(d));
+    for (std::size_t d = 0; d < n_; ++d) {
+      if (size(d) > most_listed) reject(0, "a dimension is too large for this checker, which lists its divisors one by one");
+      macs_ *= static_cast<double>(size(d));
+    }
+    for (std::size_t l = 0; l < levels_; ++l) {
+      if (std::max(log.architecture.fanout_x(l), log.architecture.fanout_y(l)) > most_listed) {
+        reject(0, "a fan-out is too large for this checker, which lists what it can hold one by one");
+      }
+    }
   }
 
   const Log& log() const { return log_; }
@@ -681,6 +690,8 @@ Evaluation evaluate(const Problem& p, const LoggedMapping& m) {
       for (const std::int64_t factor : {m.temporal[l][d], m.x[l][d], m.y[l][d]}) {
         if (p.size(d) % factor != 0) reject(line, "a factor does not divide its dimension");
       }
+      // Both divide the size, so that neither this nor their product can overflow.
+      if (p.size(d) / m.x[l][d] % m.y[l][d] != 0) reject(line, "a spread does not divide its dimension");
       layout.spread[l][d] = m.x[l][d] * m.y[l][d];
       if (layout.spread[l][d] > p.size(d) || p.size(d) / layout.spread[l][d] % tile[l + 1][d] != 0) {
         reject(line, "the factors of a dimension multiply to more than its size");
@@ -1402,6 +1413,26 @@ bool near(double a, double b) {
   return std::abs(a - b) <= 1e-9 * std::max(std::abs(a), std::abs(b));
 }
 
+
+/// What an accepted log shows, in a sentence. What is compared second counts only where the first is equal to the bit.
+std::string shown(const Log& log, const Value& value, const Evaluation& cost) {
+  constexpr double room = 2e-9;
+  const bool first = log.goal == Goal::cycles_then_energy ? log.bound.first == value.first
+                                                                    : log.bound.first >= value.first * (1 - room);
+  const bool second = log.goal != Goal::cycles_then_energy || log.bound.second >= value.second * (1 - room);
+  const std::string has = fmt::format("{} ({} cycles, {} J)", value.first, cost.cycles, cost.energy);
+  if (first && second && log.goal != Goal::energy_then_cycles) {
+    return fmt::format("proven: no mapping is better than this one's {} by more than two parts in 10^9", has);
+  }
+  if (first) {
+    return fmt::format("proven: no mapping has less than this one's {} by more than two parts in 10^9; that none of those "
+                       "with as much has {} is not shown",
+                       has, log.goal == Goal::cycles_then_energy ? "less energy" : "fewer cycles");
+  }
+  return fmt::format("not proven to be the best: no mapping is below {}; this one has {}, a gap of {:.3g} %", log.bound.first,
+                     has, log.bound.first > 0 ? 100 * (value.first / log.bound.first - 1) : endless);
+}
+
 }  // namespace
 
 ProofVerdict check_proof(std::istream& stream) {
@@ -1426,16 +1457,7 @@ ProofVerdict check_proof(std::istream& stream) {
     }
     Tree tree(problem, log.parts);
     tree.check();
-    const bool best = log.bound.first >= value.first * (1 - 2e-9);
-    return {true, 0,
-            best ? fmt::format("proven: no mapping is better than this one's {} ({} cycles, {} J) by more "
-                               "than one part in 10^9",
-                               value.first, cost.cycles, cost.energy)
-                 : fmt::format(
-                       "proven: no mapping is below {}; this one has {} ({} cycles, {} J), a gap of {:.3g} %",
-                       log.bound.first, value.first, cost.cycles, cost.energy,
-                       log.bound.first > 0 ? 100 * (value.first / log.bound.first - 1) : endless),
-            tree.searched()};
+    return {true, 0, shown(log, value, cost), tree.searched()};
   } catch (const Rejected& rejected) {
     return {false, rejected.line, rejected.why, 0};
   }

@@ -51,7 +51,7 @@ std::pair<std::string, std::int64_t> split_name(const Config& config) {
   const auto from = parse_number(digits), to = parse_number(last);
   if (close == std::string::npos || !from || !to) config.fail_wrong("a name or a name with a range such as 'spad[0..167]'");
   const double count = dots == std::string::npos ? *to : *to - *from + 1;
-  if (count < 1 || count != std::floor(count)) config.fail_wrong("a name with a range of at least one instance");
+  if (count < 1 || count > 0x1p40 || count != std::floor(count)) config.fail_wrong("a name with a range of at least one instance");
   return {text.substr(0, open), static_cast<std::int64_t>(count)};
 }
 
@@ -146,7 +146,7 @@ void read_mesh(const Component& component, std::int64_t& x, std::int64_t& y) {
   std::int64_t instances = whole_attribute(component.attributes, {"instances"}, 0);
   if (instances == 0) {
     // A mesh says it too.
-    instances = component.instances == 1 && given_x > 0 && given_y > 0 ? given_x * given_y : component.instances;
+    instances = component.instances == 1 && given_x > 0 && given_y > 0 && given_x < (std::int64_t{1} << 50) / given_y ? given_x * given_y : component.instances;
   }
   x = given_x > 0 ? given_x : given_y > 0 ? instances / given_y : instances;
   y = given_y > 0 ? given_y : instances / std::max<std::int64_t>(1, x);
@@ -167,7 +167,7 @@ StorageLevel read_level(const Component& component) {
   std::int64_t block = whole_attribute(attributes, {"block_size", "n_words"}, 0);
   if (block == 0) block = width > 0 ? std::max<std::int64_t>(1, width / (word * cluster)) : 1;
   level.word_bits.fill(word);
-  if (level.instances() % cluster == 0) level.cluster = cluster;
+  if (cluster <= level.instances()) level.cluster = cluster;
   level.block_bits = block * word;
   const bool dram = component.kind.find("dram") != std::string::npos;
   if (const std::int64_t entries = whole_attribute(attributes, {"entries"}, 0); entries > 0) {
@@ -520,6 +520,7 @@ Mapping read_timeloop_mapping(const Config& config, const Einsum& einsum, const 
       }
     }
   }
+  constexpr std::int64_t max_factor = std::int64_t{1} << 53;
   // A factor of 0 takes what is left.
   for (std::size_t d = 0; d < einsum.dimensions.size(); ++d) {
     std::int64_t product = 1;
@@ -530,7 +531,11 @@ Mapping read_timeloop_mapping(const Config& config, const Einsum& einsum, const 
         if ((*factors)[d] == 0) {
           open = &(*factors)[d];
         } else {
-          product *= (*factors)[d];
+          const std::int64_t factor = (*factors)[d];
+          if (factor > max_factor / product) {
+            config.fail(fmt::format("the factors of {} multiply to more than {}", einsum.dimensions[d].name, max_factor));
+          }
+          product *= factor;
         }
       }
     }

@@ -69,7 +69,7 @@ std::optional<std::string> why_invalid(const Architecture& architecture) {
     if (!names.insert(level.name).second) return fmt::format("two levels are called '{}'", level.name);
     if (level.mesh_x < 1 || level.mesh_y < 1) return fmt::format("level '{}' has no instance", level.name);
     if (level.capacity_bits && *level.capacity_bits < 0) return fmt::format("level '{}' has a negative capacity", level.name);
-    if (level.cluster < 1 || level.instances() % level.cluster != 0) {
+    if (level.cluster < 1 || level.cluster > level.instances()) {
       return fmt::format("the {} instances of '{}' are no clusters of {}", level.instances(), level.name, level.cluster);
     }
     if (!(level.multiple_buffering >= 1)) return fmt::format("level '{}': multiple buffering below 1", level.name);

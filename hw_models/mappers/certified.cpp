@@ -5,6 +5,7 @@
 #include <cassert>
 #include <chrono>
 #include <cmath>
+#include <exception>
 #include <limits>
 #include <map>
 #include <ostream>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "hw_models/cost_kernel.hpp"
+#include "hw_models/mappers/genetic.hpp"
 #include "hw_models/mappers/proof.hpp"
 #include "hw_models/mapspace.hpp"
 
@@ -1182,6 +1184,11 @@ MapperResult CertifiedMapper::map(const CostModel& model, const MapperRequest& r
   };
   const Mapping trivial = trivial_mapping(model.einsum(), model.architecture());
   if (!model.why_invalid(trivial, true)) offer(trivial, model.quick(trivial));
+  // What is known at once: it cuts off much, and is there when the search ends early.
+  MapperRequest quick_request = request;
+  quick_request.effort = 2'000;
+  const MapperResult quick = make_genetic_mapper()->map(model, quick_request);
+  if (quick.mapping && !model.why_invalid(*quick.mapping, true)) offer(*quick.mapping, quick.cost);
 
   const std::uint64_t effort =
       request.effort > 0 ? request.effort : std::numeric_limits<std::uint64_t>::max() / 2;
@@ -1208,6 +1215,7 @@ MapperResult CertifiedMapper::map(const CostModel& model, const MapperRequest& r
     }
     if (found || p.late()) break;
   }
+  if (p.late()) result.complete = false;
   for (std::size_t round = 0; round <= growth.size() && !stopped; ++round) {
     ObjectiveValue budget;
     budget.second = infinite;
@@ -1225,12 +1233,17 @@ MapperResult CertifiedMapper::map(const CostModel& model, const MapperRequest& r
       if (p.hopeless_against(nodes[at].bound, limit)) break;
       const std::size_t end = std::min(nodes.size(), at + batch);
       std::vector<Outcome> outcomes(end - at);
+      std::vector<std::exception_ptr> errors(end - at);
       const std::uint64_t left = effort - std::min(effort, result.evaluations);
       std::atomic<std::size_t> next{at};
       const auto work = [&] {
         for (std::size_t i = next++; i < end; i = next++) {
           if (p.hopeless_against(nodes[i].bound, limit)) continue;
-          outcomes[i - at] = solve(p, nodes[i], limit, left);
+          try {
+            outcomes[i - at] = solve(p, nodes[i], limit, left);
+          } catch (...) {  // memory ran out
+            errors[i - at] = std::current_exception();
+          }
         }
       };
       const auto helpers =
@@ -1239,6 +1252,9 @@ MapperResult CertifiedMapper::map(const CostModel& model, const MapperRequest& r
       for (std::size_t i = 1; i < helpers; ++i) threads.emplace_back(work);
       work();
       for (std::thread& thread : threads) thread.join();
+      for (const std::exception_ptr& error : errors) {
+        if (error) std::rethrow_exception(error);
+      }
       for (const Outcome& outcome : outcomes) {
         result.evaluations += outcome.states;
         if (outcome.mapping) offer(*outcome.mapping, outcome.cost);
@@ -1250,7 +1266,7 @@ MapperResult CertifiedMapper::map(const CostModel& model, const MapperRequest& r
       batch = std::min<std::size_t>(8, batch * 2);
     }
     if (stopped) {
-      result.complete = !p.late();
+      result.complete = result.complete && !p.late();
       break;
     }
     const ObjectiveValue limit = result.mapping ? std::min(budget, result.value) : budget;

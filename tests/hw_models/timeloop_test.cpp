@@ -143,6 +143,21 @@ architecture:
         - {name: mac, class: intmac, attributes: {meshX: 4}}
 )";
 
+/// 38 words through a port of 2: 19 cycles, but 13 ÷ (2 ÷ (13/13 + 13/13 + 12/13)) is a bit more than 19.
+TEST(Timeloop, NarrowPortsAreRoundedAsItDoes) {
+  const Einsum einsum = matrix_einsum(1, 1, 13);
+  Architecture architecture;
+  architecture.levels.resize(1);
+  architecture.levels[0].name = "DRAM";
+  architecture.levels[0].read_bandwidth = 2;
+  const Mapping mapping = trivial_mapping(einsum, architecture);
+  EXPECT_EQ(CostModel(einsum, architecture).evaluate(mapping).cycles, 19);
+  EXPECT_EQ(CostModel(einsum, architecture, timeloop_options()).evaluate(mapping).cycles, 20);
+  EXPECT_EQ(CostModel(einsum, architecture, timeloop_options()).quick(mapping).cycles, 20);
+  architecture.levels[0].read_bandwidth = 3;  // wide enough
+  EXPECT_EQ(CostModel(einsum, architecture, timeloop_options()).evaluate(mapping).cycles, 13);
+}
+
 TEST(TimeloopForms, TreesOfSubtrees) {
   const Architecture a = architecture(tree);
   ASSERT_EQ(a.levels.size(), 3U) << "networks are passed over";
