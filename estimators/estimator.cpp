@@ -62,7 +62,8 @@ std::vector<Evaluation> estimate_each(std::span<const Design> designs,
   return results;
 }
 
-void Estimator::use_store(std::shared_ptr<KeyValueStore> /*store*/) {}
+// Takes it by value for those that keep it.
+void Estimator::use_store(std::shared_ptr<KeyValueStore> /*store*/) {}  // NOLINT(performance-unnecessary-value-param)
 
 void Estimator::observe(const Design&, const Evaluation&) {}
 

@@ -16,7 +16,7 @@ class TestProblem final : public Estimator {
         replicates_(static_cast<std::uint64_t>(options.integer("replicates"))),
         seed_(environment.seed) {
     const Space& space = environment.space->space();
-    const std::string part = options.text("part");
+    const std::string& part = options.text("part");
     parameters_ = space.under(part);
     if (parameters_.empty()) {
       options.fail("part", fmt::format("no parameter lies under '{}'{}", part, hint(part, space.paths())));

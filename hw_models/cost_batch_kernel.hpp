@@ -141,6 +141,7 @@ struct ScalarTraits<Pack> {
   using Mask = kernel::Mask;
 };
 
+// NOLINTNEXTLINE(misc-definitions-in-headers): this file is the body of one source, whose function this is
 void DUET_BATCH(const Plan& plan, const MappingBatch& batch, std::size_t count, QuickCost* costs, bool* to_be_checked) {
   const Source source{batch};
   Nest<Pack> nest;

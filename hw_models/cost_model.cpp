@@ -81,7 +81,8 @@ Plan plan(const Einsum& einsum, const Architecture& architecture, const CostOpti
     level.write_j = from.energy.write_j;
     level.update_j = from.energy.update_j;
     level.leak_j = from.energy.leak_j;
-    if (from.cluster > 1) level.clusters = static_cast<double>(from.instances() / from.cluster);
+    const std::int64_t clusters = from.instances() / from.cluster;
+    if (from.cluster > 1) level.clusters = static_cast<double>(clusters);
     level.fanout_x = static_cast<double>(architecture.fanout_x(l));
     level.fanout_y = static_cast<double>(architecture.fanout_y(l));
     level.fans_out = level.fanout_x > 1 || level.fanout_y > 1;

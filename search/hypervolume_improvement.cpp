@@ -20,7 +20,7 @@ double log_difference(double b, double a) {
 HypervolumeImprovement::HypervolumeImprovement(std::span<const Point> points, Point reference,
                                                std::span<const Axis> axes)
     : reference_(std::move(reference)) {
-  assert(reference_.size() >= 1 && reference_.size() <= 3);
+  assert(!reference_.empty() && reference_.size() <= 3);
   std::vector<Point> inside;
   for (const Point& point : points) {
     bool below = true;

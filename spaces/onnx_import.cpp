@@ -1164,7 +1164,7 @@ class Importer {
       made.root = root;
       if (!made.shape) output_shape(node, i);
       if (i == 0 && result && result->size() == static_cast<std::size_t>(count_of(*made.shape))) {
-        made.data = std::move(result);
+        made.data = result;
       }
     }
     if (type == "ConstantOfShape") {
