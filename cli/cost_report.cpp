@@ -350,9 +350,24 @@ std::string text(const LevelsReport& report) {
   return out;
 }
 
+/// Of what is compared first.
+std::string_view unit_of(Objective::Kind kind) {
+  switch (kind) {
+    case Objective::Kind::cycles:
+    case Objective::Kind::cycles_then_energy: return "cycles";
+    case Objective::Kind::energy:
+    case Objective::Kind::energy_then_cycles: return "J";
+    case Objective::Kind::energy_delay: return "J·s";
+    case Objective::Kind::weighted: break;
+  }
+  return "";
+}
+
 std::string mappings_text(const LevelsReport& report, const MapperRequest& request) {
   std::string out;
-  TextTable table({"layer", std::string(to_string(request.objective.kind)), "lower bound", "gap", "evaluations", ""});
+  const std::string_view unit = unit_of(request.objective.kind);
+  TextTable table({"layer", std::string(to_string(request.objective.kind)) + (unit.empty() ? "" : fmt::format(" ({})", unit)),
+                   "lower bound", "gap", "evaluations", ""});
   for (const LayerMapping& layer : report.cost.mapping.layers) {
     const MapperResult& result = layer.result;
     const double gap = result.gap();
