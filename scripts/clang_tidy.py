@@ -3,6 +3,7 @@
 
     scripts/clang_tidy.py                  all of them
     scripts/clang_tidy.py core/config.cpp  these
+    scripts/clang_tidy.py --part 2/4       every fourth of them, from the second on
 
 What was clean is not looked at again until it changes: a source counts as unchanged if its bytes, those of duet's headers
 that it includes, .clang-tidy, the compile command and clang-tidy's version are. The memory is a folder of empty files,
@@ -65,7 +66,11 @@ def check(entry, common):
 def main():
     subprocess.run(["cmake", "--preset", "fuzz"], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
     CACHE.mkdir(parents=True, exist_ok=True)
-    wanted = {str(pathlib.Path(name).resolve()) for name in sys.argv[1:]}
+    part, parts, names = 1, 1, sys.argv[1:]
+    if names[:1] == ["--part"]:
+        part, parts = (int(number) for number in names[1].split("/"))
+        names = names[2:]
+    wanted = {str(pathlib.Path(name).resolve()) for name in names}
     entries = []
     for entry in json.loads((BUILD / "compile_commands.json").read_text()):
         source = pathlib.Path(entry["directory"], entry["file"]).resolve()
@@ -75,6 +80,8 @@ def main():
     if len(wanted) > len(entries) or not entries:
         print("some of these are no sources that clang-tidy can look at", file=sys.stderr)
         return 2
+
+    entries = sorted(entries, key=lambda entry: entry["file"])[part - 1 :: parts]
 
     common = output(["clang-tidy-14", "--version"]) + (ROOT / ".clang-tidy").read_text()
     failed = asked = 0
