@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -104,7 +105,7 @@ std::string Progress::line() const {
       left = std::min(left, std::max(0.0, *simulated_budget - simulated_.now_s()) * elapsed / fresh_s);
     }
     if (specification_.budget.time_s) left = std::min(left, std::max(0.0, *specification_.budget.time_s - elapsed));
-    const auto seconds = static_cast<std::int64_t>(left + 0.5);
+    const std::int64_t seconds = std::llround(left);
     text += seconds >= 60 ? fmt::format("  {} min {} s left", seconds / 60, seconds % 60)
                           : fmt::format("  {} s left", seconds);
   }
