@@ -120,7 +120,7 @@ std::vector<std::string> members(const CLI::Option& option) {
 /// The values that an option can have. `file` is the command's first argument, where there is one.
 void complete_value(const CLI::Option& option, const std::string& file, const Registry& registry,
                     Completion& completion) {
-  const std::string name = option.get_single_name();
+  const std::string& name = option.get_single_name();
   const auto add = [&](const auto& catalog) {
     for (const std::string& plugin : catalog.names()) completion.words.emplace_back(plugin, catalog.at(plugin).summary);
   };

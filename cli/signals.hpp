@@ -4,7 +4,7 @@
 #include <stop_token>
 #include <thread>
 
-#include <signal.h>
+#include <csignal>
 
 namespace duet::cli {
 
