@@ -207,39 +207,17 @@ void print(const LevelsReport& report, const Arguments& arguments) {
 
 NetworkCost systolic_cost(const Workloads& workloads, const SystolicArray& array) {
   if (workloads.network) return cost(*workloads.network, array);
-  NetworkCost total;
-  total.area = area(array);
+  std::vector<LayerCost> layers;
   for (const WorkloadLayer& from : workloads.layers) {
     const auto* work = std::get_if<SystolicWorkload>(&from.work);
     if (work == nullptr) {
       throw ConfigError(fmt::format("layer '{}' is an einsum of its own; a systolic array takes convolutions and matrix products",
                                     from.name));
     }
-    LayerCost layer = cost(Workload(*work), array);
+    LayerCost& layer = layers.emplace_back(repeated(cost(Workload(*work), array), from.repeats));
     layer.name = from.repeats == 1 ? from.name : fmt::format("{} × {}", from.name, from.repeats);
-    for (BufferTraffic* traffic : {&layer.input, &layer.weight, &layer.output}) {
-      for (std::int64_t* words : {&traffic->from_dram, &traffic->to_array, &traffic->from_array, &traffic->to_dram}) {
-        *words *= from.repeats;
-      }
-    }
-    for (std::int64_t* value : {&layer.cycles, &layer.stall_cycles, &layer.macs, &layer.dram_bytes}) *value *= from.repeats;
-    const auto repeats = static_cast<double>(from.repeats);
-    for (double* joules : {&layer.energy.mac_j, &layer.energy.register_j, &layer.energy.input_sram_j,
-                           &layer.energy.weight_sram_j, &layer.energy.output_sram_j, &layer.energy.dram_j}) {
-      *joules *= repeats;
-    }
-    total.cycles += layer.cycles;
-    total.stall_cycles += layer.stall_cycles;
-    total.energy += layer.energy;
-    total.macs += layer.macs;
-    total.sram_accesses += layer.sram_accesses();
-    total.dram_bytes += layer.dram_bytes;
-    total.layers.push_back(std::move(layer));
   }
-  total.latency_s = static_cast<double>(total.cycles) / array.clock_hz;
-  total.utilisation = static_cast<double>(total.macs) / (static_cast<double>(array.rows * array.columns) *
-                                                         static_cast<double>(total.cycles));
-  return total;
+  return sum(std::move(layers), array);
 }
 
 std::vector<Sensitivity> systolic_sensitivities(const Workloads& workloads, const SystolicArray& array,

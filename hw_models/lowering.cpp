@@ -206,26 +206,33 @@ LayerCost cost(const Workload& workload, const SystolicArray& array) {
   return {};
 }
 
-NetworkCost cost(const Network& network, const SystolicArray& array) {
+LayerCost repeated(LayerCost layer, std::int64_t times) {
+  for (BufferTraffic* traffic : {&layer.input, &layer.weight, &layer.output}) {
+    for (std::int64_t* words : {&traffic->from_dram, &traffic->to_array, &traffic->from_array, &traffic->to_dram}) {
+      *words *= times;
+    }
+  }
+  for (std::int64_t* count : {&layer.cycles, &layer.stall_cycles, &layer.macs, &layer.dram_bytes}) *count *= times;
+  Energy& energy = layer.energy;
+  for (double* joules : {&energy.mac_j, &energy.register_j, &energy.input_sram_j, &energy.weight_sram_j,
+                         &energy.output_sram_j, &energy.dram_j}) {
+    *joules *= static_cast<double>(times);
+  }
+  return layer;
+}
+
+NetworkCost sum(std::vector<LayerCost> layers, const SystolicArray& array) {
   NetworkCost total;
   total.area = area(array);
-  std::vector<std::pair<Workload, LayerCost>> known;
-  const std::vector<Workload> workloads = lower(network);
-  for (NodeId id = 0; id < workloads.size(); ++id) {
-    auto entry =
-        std::find_if(known.begin(), known.end(), [&](const auto& k) { return k.first == workloads[id]; });
-    if (entry == known.end()) entry = known.insert(known.end(), {workloads[id], cost(workloads[id], array)});
-    LayerCost layer = entry->second;
-    layer.node = id;
-    layer.name = network.node(id).name;
+  for (const LayerCost& layer : layers) {
     total.cycles += layer.cycles;
     total.stall_cycles += layer.stall_cycles;
     total.energy += layer.energy;
     total.macs += layer.macs;
     total.sram_accesses += layer.sram_accesses();
     total.dram_bytes += layer.dram_bytes;
-    total.layers.push_back(std::move(layer));
   }
+  total.layers = std::move(layers);
   total.latency_s = static_cast<double>(total.cycles) / array.clock_hz;
   if (total.cycles > 0) {
     total.utilisation = static_cast<double>(total.macs) /
@@ -233,6 +240,21 @@ NetworkCost cost(const Network& network, const SystolicArray& array) {
                          static_cast<double>(total.cycles));
   }
   return total;
+}
+
+NetworkCost cost(const Network& network, const SystolicArray& array) {
+  std::vector<LayerCost> layers;
+  std::vector<std::pair<Workload, LayerCost>> known;
+  const std::vector<Workload> workloads = lower(network);
+  for (NodeId id = 0; id < workloads.size(); ++id) {
+    auto entry =
+        std::find_if(known.begin(), known.end(), [&](const auto& k) { return k.first == workloads[id]; });
+    if (entry == known.end()) entry = known.insert(known.end(), {workloads[id], cost(workloads[id], array)});
+    LayerCost& layer = layers.emplace_back(entry->second);
+    layer.node = id;
+    layer.name = network.node(id).name;
+  }
+  return sum(std::move(layers), array);
 }
 
 VectorCost cost(const VectorWorkload& work, const Architecture& architecture) {

@@ -83,6 +83,11 @@ struct NetworkCost {
 /// below.
 LayerCost cost(const Workload& workload, const SystolicArray& array);
 
+/// `layer` run `times` ≥ 1 times, one after another.
+LayerCost repeated(LayerCost layer, std::int64_t times);
+/// Layers that run one after another on the array.
+NetworkCost sum(std::vector<LayerCost> layers, const SystolicArray& array);
+
 /// Cost of all nodes of the network, of those too that do not reach its output (see Network::pruned). Equal
 /// workloads are costed once.
 NetworkCost cost(const Network& network, const SystolicArray& array);

@@ -271,5 +271,17 @@ TEST(NetworkCost, AnEmptyNetworkIsFree) {
   EXPECT_EQ(total.utilisation, 0.0);
 }
 
+TEST(Lowering, ARepeatedLayerIsThatManyOfThem) {
+  const SystolicArray array;
+  const LayerCost once = cost(Workload(VectorWorkload{1000, 3000, 10, 1000}), array);
+  const NetworkCost three = sum({once, once, once}, array), repeated_three = sum({repeated(once, 3)}, array);
+  EXPECT_GT(three.cycles, 0);
+  EXPECT_EQ(repeated_three.cycles, three.cycles);
+  EXPECT_EQ(repeated_three.dram_bytes, three.dram_bytes);
+  EXPECT_EQ(repeated_three.sram_accesses, three.sram_accesses);
+  EXPECT_DOUBLE_EQ(repeated_three.energy_j(), three.energy_j());
+  EXPECT_EQ(sum({}, array).utilisation, 0) << "nothing takes no time";
+}
+
 }  // namespace
 }  // namespace duet
