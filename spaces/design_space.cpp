@@ -71,6 +71,17 @@ DesignSpace DesignSpace::read(const Config& config, const Catalog<SpacePlugin>& 
       };
     }
   }
+  for (const Part& part : result.parts_) {
+    // A part does not know what it is called: its own names lose their first word, the others all their words.
+    std::vector<Symbol> symbols = space->symbols();
+    for (Symbol& symbol : symbols) {
+      const bool own = symbol.name.starts_with(part.name + ".");
+      symbol.name = own ? symbol.name.substr(part.name.size() + 1) : "";
+    }
+    for (const std::string& constraint : part.part->constraints()) {
+      space->add_constraint(Expression::parse(constraint, symbols));
+    }
+  }
   if (const auto derived = config.find("derived")) {
     if (!derived->is_map()) derived->fail("expected a mapping from names to expressions");
     for (const std::string& name : derived->keys()) space->add_derived(name, "1", derived->at(name));
@@ -83,7 +94,7 @@ DesignSpace DesignSpace::read(const Config& config, const Catalog<SpacePlugin>& 
     Random random(0, "satisfiability");
     space->sample(random);
   } catch (const ConfigError& error) {
-    config.at("constraints").fail(error.what());
+    config.find("constraints").value_or(config).fail(error.what());
   }
   result.space_ = std::move(space);
   return result;

@@ -66,6 +66,8 @@ class DesignPart {
   virtual std::vector<SpaceNode> nodes() const = 0;
   virtual std::vector<PartQuantity> quantities() const { return {}; }
   virtual std::vector<PartLabel> labels() const { return {}; }
+  /// Hard constraints of the part itself: expressions over its own parameters and quantities, by the names it gave them.
+  virtual std::vector<std::string> constraints() const { return {}; }
   /// What the part means, if it is a network. \throws NetworkError if the assignment gives no sensible network.
   virtual std::optional<Network> network(const Assignment&) const { return std::nullopt; }
   virtual std::optional<Accelerator> accelerator(const Assignment&) const { return std::nullopt; }
