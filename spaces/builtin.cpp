@@ -5,6 +5,9 @@ namespace duet {
 void add_builtin_spaces(Catalog<SpacePlugin>& catalog) {
   catalog.add(architecture_template_space());
   catalog.add(cnn_space());
+  catalog.add(dag_space());
+  catalog.add(darts_space());
+  catalog.add(nas_bench_101_space());
   catalog.add(nas_bench_201_space());
   catalog.add(nas_bench_macro_space());
   catalog.add(parameters_space());

@@ -7,6 +7,9 @@ namespace duet {
 
 SpacePlugin architecture_template_space();
 SpacePlugin cnn_space();
+SpacePlugin dag_space();
+SpacePlugin darts_space();
+SpacePlugin nas_bench_101_space();
 SpacePlugin nas_bench_201_space();
 SpacePlugin nas_bench_macro_space();
 SpacePlugin parameters_space();
