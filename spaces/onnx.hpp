@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "spaces/network.hpp"
+#include "spaces/weights.hpp"
 
 namespace duet {
 
@@ -54,17 +55,19 @@ OnnxImport import_onnx(std::string_view bytes, const std::string& name, const On
 
 /// Where the exporter puts weights.
 struct OnnxExportOptions {
-  /// Seed of the weights: normal numbers with He's deviation, normalisations 1 and 0, keyed by seed and node.
+  /// Seed of the weights: those of `initial_weights`.
   std::uint64_t seed = 0;
   /// Weights go to this file beside the model, as a model above 2 GB must; empty: into the model.
   std::string external_data = {};
   /// Weights are zero; external data are zero altogether, in a sparse file that takes no room.
   bool zeros = false;
+  /// Weights to write in place of initial ones; must live until the export ends.
+  const NetworkWeights* weights = nullptr;
 };
 
 /// Writes the network as a model of opset 17 that passes the ONNX checker. Importing it gives the same network, node by
 /// node, if its inputs and learned constants stand where they are first used.
-/// \throws ConfigError if the file cannot be written, the model is above 2 GB without external data, or the network has a
+/// \throws NetworkError if the weights given do not fit; ConfigError if the file cannot be written, the model is above 2 GB without external data, or the network has a
 /// node that ONNX has no operator for (`Other`; the message names it).
 void export_onnx(const Network& network, const std::filesystem::path& file, const OnnxExportOptions& options = {});
 
