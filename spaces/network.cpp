@@ -553,6 +553,14 @@ class AttributeHasher {
     const auto& [kind] = op;
     hash(kind);
   }
+  void operator()(const LayerNormalization& op) const {
+    const auto& [epsilon] = op;
+    hash_epsilon(epsilon);
+  }
+  void operator()(const RmsNormalization& op) const {
+    const auto& [epsilon] = op;
+    hash_epsilon(epsilon);
+  }
   void operator()(const Softmax& op) const {
     const auto& [axis] = op;
     hash(axis);
@@ -636,6 +644,10 @@ class AttributeHasher {
   void hash(Values... values) const {
     static_assert(((std::is_integral_v<Values> || std::is_enum_v<Values>)&&...), "would lose its fraction");
     (hasher_.add(static_cast<std::int64_t>(values)), ...);
+  }
+  /// The usual one has always gone without.
+  void hash_epsilon(float epsilon) const {
+    if (epsilon != 1e-5F) hasher_.add(static_cast<double>(epsilon));
   }
   void hash_shape(const Shape& shape) const {
     hasher_.add(static_cast<std::uint64_t>(shape.size()));

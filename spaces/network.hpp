@@ -113,13 +113,14 @@ struct Activation {
   bool operator==(const Activation&) const = default;
 };
 
-/// Per-channel normalisation of axis 1 with learned scale and shift (2·C parameters).
+/// Per-channel normalisation of axis 1 with learned scale and shift (2·C parameters). 1e-5 is added to the variance.
 struct BatchNormalization {
   bool operator==(const BatchNormalization&) const = default;
 };
 
 /// Normalisation over the last dimension with learned scale and shift (2·F parameters).
 struct LayerNormalization {
+  float epsilon = 1e-5F;  ///< added to the variance
   bool operator==(const LayerNormalization&) const = default;
 };
 
@@ -200,6 +201,7 @@ struct Reduce {
 /// x / √(mean of x² + ε) over the last dimension, with learned scale (F parameters); Zhang and Sennrich, "Root mean square
 /// layer normalization", NeurIPS 2019, eq. 4.
 struct RmsNormalization {
+  float epsilon = 1e-5F;
   bool operator==(const RmsNormalization&) const = default;
 };
 

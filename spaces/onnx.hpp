@@ -2,8 +2,8 @@
 /// ONNX in and out: any model's graph as a Network, any Network as a model that runs elsewhere. Opsets 7 to 17 of the
 /// default domain; older ones are refused.
 ///
-/// Weights are never needed for counting, so they are not read: files of many gigabytes, and models whose external data
-/// are missing, import in the time of their graph.
+/// Weights are never needed for counting, so they are read only on request: files of many gigabytes, and models whose
+/// external data are missing, import in the time of their graph.
 
 #include <cstdint>
 #include <filesystem>
@@ -37,6 +37,7 @@ struct OnnxImport {
   std::vector<OnnxNode> nodes;  ///< every node of the file, in its order
   std::int64_t opset = 0;       ///< the file's
   std::string producer;
+  NetworkWeights weights;  ///< if they were asked for
 
   std::size_t count(OnnxFidelity fidelity) const;
 };
@@ -44,14 +45,21 @@ struct OnnxImport {
 /// Values for symbolic dimensions, by name; the unnamed dimension i of an input is "input:i".
 using OnnxDimensions = std::map<std::string, std::int64_t, std::less<>>;
 
+enum class OnnxWeights { leave, read };
+
 /// Reads a model. Nodes of the network have the names of the file's nodes, or where these are missing or taken, of their
 /// outputs. Several outputs are joined by an `Outputs`. Scalars become tensors of shape (1).
 /// \throws ConfigError that begins with the file's name: unreadable, damaged, an unbound symbolic dimension, a bound one
-/// that does not exist, control flow, sequences and strings, or an output whose shape depends on data.
-OnnxImport import_onnx(const std::filesystem::path& file, const OnnxDimensions& dimensions = {});
+/// that does not exist, control flow, sequences and strings, or an output whose shape depends on data. With weights: their
+/// external data are missing or not beside the model, or they are quantised, sparse, or computed by an operator that duet
+/// does not model. What is computed of constants (a transposed matrix) is computed; an epsilon of a batch normalisation
+/// other than 1e-5 goes into its variance, the factors of a Gemm into its weights.
+OnnxImport import_onnx(const std::filesystem::path& file, const OnnxDimensions& dimensions = {},
+                       OnnxWeights weights = OnnxWeights::leave);
 
-/// The same from the bytes of a file; `name` stands for it in messages.
-OnnxImport import_onnx(std::string_view bytes, const std::string& name, const OnnxDimensions& dimensions = {});
+/// The same from the bytes of a file, which has no external data; `name` stands for it in messages.
+OnnxImport import_onnx(std::string_view bytes, const std::string& name, const OnnxDimensions& dimensions = {},
+                       OnnxWeights weights = OnnxWeights::leave);
 
 /// Where the exporter puts weights.
 struct OnnxExportOptions {

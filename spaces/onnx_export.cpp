@@ -17,7 +17,7 @@ using onnx::NodeProto;
 using onnx::TensorProto;
 using Ints = std::vector<std::int64_t>;
 
-constexpr float epsilon = 1e-5F;
+constexpr float epsilon = 1e-5F;  // of batch normalisation
 // Protocol buffers end at 2 GB.
 constexpr std::int64_t most_bytes_within = (std::int64_t{1} << 31) - (std::int64_t{1} << 24);
 
@@ -370,18 +370,18 @@ class Exporter {
         "epsilon", epsilon);
   }
 
-  void write(const LayerNormalization&) {
+  void write(const LayerNormalization& op) {
     NodeProto& made = add("LayerNormalization", node().name, {input(), weights(0), weights(1)});
     set(made, "axis", std::int64_t{-1});
-    set(made, "epsilon", epsilon);
+    set(made, "epsilon", op.epsilon);
   }
 
-  void write(const RmsNormalization&) {
+  void write(const RmsNormalization& op) {
     add("Pow", part("squares"), {input(), number("two", 2)});
     NodeProto& mean = add("ReduceMean", part("mean"), {part("squares")});
     set(mean, "axes", Ints{-1});
     set(mean, "keepdims", std::int64_t{1});
-    add("Add", part("shifted"), {part("mean"), number("epsilon", epsilon)});
+    add("Add", part("shifted"), {part("mean"), number("epsilon", op.epsilon)});
     add("Sqrt", part("root"), {part("shifted")});
     add("Div", part("normalized"), {input(), part("root")});
     add("Mul", node().name, {part("normalized"), weights(0)});
