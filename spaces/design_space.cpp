@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "core/errors.hpp"
+#include "spaces/variants.hpp"
 
 namespace duet {
 
@@ -31,7 +32,7 @@ const std::string& Assignment::option(std::string_view name) const { return spac
 
 DesignSpace DesignSpace::read(const Config& config, const Catalog<SpacePlugin>& catalog) {
   if (!config.is_map()) config.fail("expected a mapping from parts to their spaces: network: {type: …}");
-  static const std::vector<std::string> reserved{"type"};
+  static const std::vector<std::string> reserved{"type", "variants"};
   DesignSpace result;
   std::vector<SpaceNode> nodes;
   for (const std::string& name : config.keys()) {
@@ -43,7 +44,11 @@ DesignSpace DesignSpace::read(const Config& config, const Catalog<SpacePlugin>& 
     const SpacePlugin& plugin = catalog.at(section.at("type"));
     const Options options = Options::read(section, plugin.options, "space " + plugin.name, reserved);
     try {
-      result.parts_.push_back({name, plugin.name, plugin.create(options)});
+      std::shared_ptr<const DesignPart> part = plugin.create(options);
+      if (const auto variants = section.find("variants")) {
+        part = with_variants(std::move(part), Options::read(*variants, variant_options(), "variants"));
+      }
+      result.parts_.push_back({name, plugin.name, std::move(part)});
       nodes.push_back(group(name, result.parts_.back().part->nodes()));
       const Space check({nodes.back()});  // so that a part's own mistakes are reported at the part
     } catch (const ConfigError& error) {
@@ -71,6 +76,17 @@ DesignSpace DesignSpace::read(const Config& config, const Catalog<SpacePlugin>& 
       };
     }
   }
+  for (const Part& part : result.parts_) {
+    // A part does not know what it is called: its own names lose their first word, the others all their words.
+    std::vector<Symbol> symbols = space->symbols();
+    for (Symbol& symbol : symbols) {
+      const bool own = symbol.name.starts_with(part.name + ".");
+      symbol.name = own ? symbol.name.substr(part.name.size() + 1) : "";
+    }
+    for (const std::string& constraint : part.part->constraints()) {
+      space->add_constraint(Expression::parse(constraint, symbols));
+    }
+  }
   if (const auto derived = config.find("derived")) {
     if (!derived->is_map()) derived->fail("expected a mapping from names to expressions");
     for (const std::string& name : derived->keys()) space->add_derived(name, "1", derived->at(name));
@@ -83,7 +99,7 @@ DesignSpace DesignSpace::read(const Config& config, const Catalog<SpacePlugin>& 
     Random random(0, "satisfiability");
     space->sample(random);
   } catch (const ConfigError& error) {
-    config.at("constraints").fail(error.what());
+    config.find("constraints").value_or(config).fail(error.what());
   }
   result.space_ = std::move(space);
   return result;
@@ -145,6 +161,13 @@ const std::vector<Accelerator>& Design::accelerators() const {
     accelerators_ = std::move(accelerators);
   }
   return *accelerators_;
+}
+
+TrainingRecipe Design::recipe() const {
+  for (const DesignSpace::Part& part : space_->parts_) {
+    if (auto recipe = part.part->recipe(Assignment(space(), candidate_, part.name))) return *recipe;
+  }
+  return {};
 }
 
 }  // namespace duet

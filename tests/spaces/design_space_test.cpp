@@ -54,6 +54,32 @@ TEST(DesignSpace, SeveralNetworksAndAcceleratorsKeepTheirOrder) {
   EXPECT_EQ(std::get<SystolicArray>(design.accelerators()[1]).rows, 4);
 }
 
+/// At most one of two switches, whatever the part is called.
+class Switches final : public DesignPart {
+ public:
+  std::vector<SpaceNode> nodes() const override {
+    return {integer("left", 0, 1), group("inner", {integer("right", 0, 1)})};
+  }
+  std::vector<PartQuantity> quantities() const override {
+    return {{"total", "1", "Both together.",
+             [](const Assignment& a) { return a.number("left") + a.number("inner.right"); }}};
+  }
+  std::vector<std::string> constraints() const override { return {"total <= 1", "left + inner.right < 2"}; }
+};
+
+TEST(DesignSpace, PartsHaveConstraintsOfTheirOwn) {
+  Catalog<SpacePlugin> catalog("space");
+  catalog.add({.name = "switches", .summary = "", .source = "", .options = {},
+               .create = [](const Options&) { return std::make_unique<Switches>(); }});
+  const DesignSpace space = DesignSpace::read(
+      Config::parse("first: {type: switches}\ninner: {type: switches}\n", "test.yaml"), catalog);
+  int valid = 0;
+  for (std::uint64_t rank = 0; rank < 16; ++rank) valid += space.space().valid(space.space().unrank(rank)) ? 1 : 0;
+  EXPECT_EQ(valid, 9);
+  const Candidate both = space.space().unrank(15);
+  EXPECT_THAT(space.space().why_invalid(both).value_or(""), HasSubstr("total (2) <= 1"));
+}
+
 TEST(DesignSpace, ConstraintsSpanPartsAndQuantities) {
   const DesignSpace space = read_space(R"(
 network: {type: cnn}
