@@ -6,6 +6,7 @@
 #include "core/units.hpp"
 #include "experiments/tournament.hpp"
 #include "spaces/architecture_template.hpp"
+#include "spaces/onnx_model.hpp"
 #include "spaces/zoo.hpp"
 
 namespace duet::cli {
@@ -142,6 +143,12 @@ void describe_experiment(const Specification& specification) {
 }
 
 }  // namespace
+
+Registry whole_registry() {
+  Registry registry = builtin_registry();
+  registry.spaces.add(onnx_model_space());
+  return registry;
+}
 
 void add_catalog(CLI::App& app, Context& context) {
   auto* list_command = app.add_subcommand("list", "List the spaces, estimators, strategies, networks and templates there are");

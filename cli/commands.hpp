@@ -10,14 +10,18 @@
 
 #include "experiments/specification.hpp"
 #include "experiments/store.hpp"
+#include "spaces/onnx.hpp"
 
 namespace duet::cli {
 
 /// What `duet` exits with.
 enum ExitCode { ok = 0, internal_error = 1, user_error = 2, store_error = 3, interrupted = 130 };
 
+/// All plug-ins that come with duet, those too whose libraries only the command links.
+Registry whole_registry();
+
 struct Context {
-  Registry registry = builtin_registry();  ///< with the plug-ins of --plugin
+  Registry registry = whole_registry();  ///< with the plug-ins of --plugin
   int exit_code = ok;
 };
 
@@ -53,6 +57,9 @@ struct Selection {
   std::string file;        ///< a database, or an experiment file whose output it is
   std::string experiment;  ///< name; empty: the file's, or the one begun last
 };
+
+/// "batch=1": values of symbolic dimensions of an ONNX file. \throws ConfigError
+OnnxDimensions dimensions_of(const std::vector<std::string>& texts);
 
 /// Adds FILE and --experiment.
 void add_selection(CLI::App& command, Selection& selection);

@@ -16,6 +16,7 @@
 #include "hw_models/mappers/certified.hpp"
 #include "hw_models/timeloop.hpp"
 #include "hw_models/workload.hpp"
+#include "spaces/onnx.hpp"
 #include "spaces/zoo.hpp"
 
 namespace duet::cli {
@@ -37,6 +38,7 @@ struct Arguments {
   std::vector<std::string> files;
   bool timeloop = false, scalesim = false;
   std::vector<std::string> tables;
+  std::vector<std::string> dimensions;  ///< of an ONNX file
   std::string footprint, counting;
   bool json = false, explain = false, loop_nest = false;
   MapperArguments mapper;
@@ -93,8 +95,19 @@ struct Workloads {
   std::vector<RepeatedEinsum> einsums() const { return network ? duet::einsums(*network) : duet::einsums(layers); }
 };
 
-Workloads load_workloads(const std::string& name) {
+Workloads load_workloads(const std::string& name, const std::vector<std::string>& dimensions) {
   Workloads workloads;
+  if (name.ends_with(".onnx")) {
+    OnnxImport model = import_onnx(name, dimensions_of(dimensions));
+    if (const std::size_t approximated = model.count(OnnxFidelity::approximated); approximated > 0) {
+      fmt::print(stderr, "warning: {}: {} of {} nodes are approximated; duet network {} lists them\n", name, approximated,
+                 model.nodes.size(), name);
+    }
+    workloads.name = fs::path(name).stem().string();
+    workloads.network = std::move(model.network);
+    return workloads;
+  }
+  if (!dimensions.empty()) throw ConfigError("--dim is for ONNX files, and '" + name + "' is none");
   if (!fs::exists(name)) {
     std::vector<std::string> known;
     for (const ZooNetwork& network : zoo()) known.push_back(network.name);
@@ -383,7 +396,7 @@ void execute_cost(const Arguments& arguments) {
       throw ConfigError(fmt::format("cost takes ARCHITECTURE WORKLOAD [MAPPING], not {} names", arguments.files.size()));
     }
     const Accelerator accelerator = read_accelerator(Config::load(arguments.files[0]));
-    const Workloads workloads = load_workloads(arguments.files[1]);
+    const Workloads workloads = load_workloads(arguments.files[1], arguments.dimensions);
     if (const auto* array = std::get_if<SystolicArray>(&accelerator)) return cost_systolic(arguments, *array, workloads);
     Architecture architecture = std::get<Architecture>(accelerator);
     if (architecture.name.empty()) architecture.name = fs::path(arguments.files[0]).stem().string();
@@ -458,7 +471,7 @@ void execute_map(const Arguments& arguments) {
     }
     architecture = std::get<Architecture>(accelerator);
     if (architecture.name.empty()) architecture.name = fs::path(arguments.files[0]).stem().string();
-    workloads = load_workloads(arguments.files[1]);
+    workloads = load_workloads(arguments.files[1], arguments.dimensions);
   }
   LevelsReport report = [&] {
     if (arguments.proof.empty()) {
@@ -527,6 +540,8 @@ void add_model_options(CLI::App& command, Arguments& arguments) {
   command.add_flag("--explain", arguments.explain,
                    "Where cycles and energy go, and which single resource, doubled, would help most");
   command.add_flag("--json", arguments.json, "JSON instead of tables");
+  command.add_option("--dim", arguments.dimensions, "Value of a symbolic dimension of an ONNX file: NAME=NUMBER")
+      ->allow_extra_args(false);
 }
 
 }  // namespace
@@ -537,7 +552,7 @@ void add_cost(CLI::App& app, Context& /*context*/) {
     CLI::App* command = app.add_subcommand(
         "cost", "Cycles, energy and accesses of a workload on an architecture: duet's, Timeloop's or SCALE-Sim's files");
     command->add_option("FILES", arguments->files,
-                        "ARCHITECTURE WORKLOAD [MAPPING]; a workload is a file or the name of a network. With --timeloop "
+                        "ARCHITECTURE WORKLOAD [MAPPING]; a workload is a file of layers, an ONNX file or the name of a network. With --timeloop "
                         "ARCHITECTURE PROBLEM [MAPPING], with --scalesim CONFIG TOPOLOGY")
         ->required();
     command->add_flag("--timeloop", arguments->timeloop, "The files are Timeloop's, counted as Timeloop does");
@@ -551,7 +566,7 @@ void add_cost(CLI::App& app, Context& /*context*/) {
     auto arguments = std::make_shared<Arguments>();
     CLI::App* command = app.add_subcommand("map", "Find mappings of a workload onto an architecture");
     command->add_option("FILES", arguments->files,
-                        "ARCHITECTURE WORKLOAD; a workload is a file or the name of a network. With --timeloop "
+                        "ARCHITECTURE WORKLOAD; a workload is a file of layers, an ONNX file or the name of a network. With --timeloop "
                         "ARCHITECTURE PROBLEM")
         ->required();
     command->add_flag("--timeloop", arguments->timeloop, "The files are Timeloop's, counted as Timeloop does");

@@ -16,15 +16,6 @@
 #include "spaces/zoo.hpp"
 
 namespace duet::cli {
-namespace {
-
-struct NetworkCommand {
-  std::string network, onnx_file, external_data, weights = "random", svg_file;
-  std::vector<std::string> dimensions;
-  std::uint64_t seed = 0;
-  bool as_json = false;
-};
-
 OnnxDimensions dimensions_of(const std::vector<std::string>& texts) {
   OnnxDimensions dimensions;
   for (const std::string& text : texts) {
@@ -38,6 +29,15 @@ OnnxDimensions dimensions_of(const std::vector<std::string>& texts) {
   }
   return dimensions;
 }
+
+namespace {
+
+struct NetworkCommand {
+  std::string network, onnx_file, external_data, weights = "random", svg_file;
+  std::vector<std::string> dimensions;
+  std::uint64_t seed = 0;
+  bool as_json = false;
+};
 
 /// What the operator is within its kind: "relu" of an activation.
 std::string operator_text(const Operator& op) {

@@ -129,6 +129,12 @@ nlohmann::json to_json(const Network& network) {
                {"parameters", network.parameters(id)},
                {"macs", network.macs(id)}};
     std::visit(Attributes{entry}, node.op);
+    if (const NumberFormat& format = node.format; format != NumberFormat{}) {
+      if (format.weight_bits != 0) entry["weight_bits"] = format.weight_bits;
+      if (format.activation_bits != 0) entry["activation_bits"] = format.activation_bits;
+      if (format.density != 1) entry["density"] = format.density;
+      if (format.sparsity_group != 0) entry["sparsity_group"] = format.sparsity_group;
+    }
     nodes.push_back(std::move(entry));
   }
   return {{"nodes", std::move(nodes)},

@@ -447,6 +447,31 @@ at::Tensor quantized_weights(const at::Tensor& weight, std::int64_t bits) {
   return result;
 }
 
+/// The weights of least magnitude set to 0: of every group in a row along the input channels, or of the whole layer
+/// (Han et al., "Learning both weights and connections for efficient neural networks", NeurIPS 2015; without retraining).
+/// Of equal ones the first stay. An incomplete last group keeps its share, rounded up.
+at::Tensor pruned_weights(const at::Tensor& weight, const NumberFormat& format) {
+  // (out, window, in): groups lie along the last dimension.
+  const bool image = weight.dim() == 4;
+  at::Tensor result = (image ? weight.permute({0, 2, 3, 1}) : weight).contiguous().clone();
+  const std::int64_t row = format.sparsity_group == 0 ? result.numel() : result.size(-1);
+  const std::int64_t group = format.sparsity_group == 0 ? result.numel() : std::min(row, format.sparsity_group);
+  float* values = result.data_ptr<float>();
+  std::vector<std::int64_t> order;
+  for (std::int64_t first = 0; first < result.numel(); first += row) {
+    for (std::int64_t begin = first; begin < first + row; begin += group) {
+      const std::int64_t size = std::min(group, first + row - begin);
+      order.resize(static_cast<std::size_t>(size));
+      std::iota(order.begin(), order.end(), begin);
+      std::stable_sort(order.begin(), order.end(),
+                       [&](std::int64_t a, std::int64_t b) { return std::abs(values[a]) > std::abs(values[b]); });
+      const auto kept = static_cast<std::int64_t>(std::ceil(format.density * static_cast<double>(size) - 1e-9));
+      for (std::int64_t i = kept; i < size; ++i) values[order[static_cast<std::size_t>(i)]] = 0;
+    }
+  }
+  return image ? result.permute({0, 3, 1, 2}).contiguous() : result;
+}
+
 void quantize(at::Tensor& value, const Quantizer& quantizer) {
   value = quantizer.step == 0 ? at::zeros_like(value)
                               : value.div(quantizer.step)
@@ -473,21 +498,23 @@ class TorchModel final : public TrainedModel {
 
   bool finite() const { return finite_; }
 
-  double accuracy(const ImageSet& images, std::int64_t word_bits) const override try {
+  double accuracy(const ImageSet& images, std::int64_t word_bits,
+                  std::span<const NumberFormat> formats) const override try {
     const SingleThread single;
     const c10::InferenceMode inference;
-    const bool quantized = word_bits < full_precision_bits;
     State state = folded_;
-    std::vector<Quantizer> quantizers(state.size());
-    if (quantized) {
-      for (NodeId id = 0; id < state.size(); ++id) {
-        const Node& node = plan_.network.node(id);
-        if (as<Convolution>(node) || as<Linear>(node)) {
-          state[id].weight = quantized_weights(state[id].weight, word_bits);
-        }
-        if (plan_.stored(id)) {
-          quantizers[id] = best_quantizer(calibrations_[id].sample, calibrations_[id].maximum, word_bits);
-        }
+    std::vector<std::optional<Quantizer>> quantizers(state.size());
+    const std::vector<std::int64_t> stored_bits = value_bits(word_bits, formats);
+    for (NodeId id = 0; id < state.size(); ++id) {
+      const Node& node = plan_.network.node(id);
+      if (as<Convolution>(node) || as<Linear>(node)) {
+        const NumberFormat format = formats.empty() ? NumberFormat{} : formats[id];
+        if (format.density < 1) state[id].weight = pruned_weights(state[id].weight, format);
+        const std::int64_t bits = format.weight_bits != 0 ? format.weight_bits : word_bits;
+        if (bits < full_precision_bits) state[id].weight = quantized_weights(state[id].weight, bits);
+      }
+      if (plan_.stored(id) && stored_bits[id] < full_precision_bits) {
+        quantizers[id] = best_quantizer(calibrations_[id].sample, calibrations_[id].maximum, stored_bits[id]);
       }
     }
 
@@ -496,7 +523,7 @@ class TorchModel final : public TrainedModel {
       const auto positions = range(first, std::min(first + evaluation_batch, images.size()));
       const at::Tensor scores =
           run(plan_, state, to_tensor(images, table_, positions), false, [&](NodeId id, at::Tensor& value) {
-            if (quantized && plan_.stored(id)) quantize(value, quantizers[id]);
+            if (quantizers[id]) quantize(value, *quantizers[id]);
           }).contiguous();
       const float* row = scores.data_ptr<float>();
       for (const std::int64_t position : positions) {
@@ -528,6 +555,20 @@ class TorchModel final : public TrainedModel {
   }
 
  private:
+  /// Widths of the nodes' values: what the layers that read them ask for, the widest of them; `word_bits` where nobody
+  /// asks. Operators without weights hand on what is asked of them.
+  std::vector<std::int64_t> value_bits(std::int64_t word_bits, std::span<const NumberFormat> formats) const {
+    std::vector<std::int64_t> bits(state_.size(), 0);
+    for (NodeId id = state_.size(); id-- > 0;) {
+      const Node& node = plan_.network.node(id);
+      if (bits[id] == 0) bits[id] = word_bits;
+      const bool layer = is_layer(node.op);
+      const std::int64_t own = formats.empty() ? 0 : formats[id].activation_bits;
+      for (const NodeId input : node.inputs) bits[input] = std::max(bits[input], layer ? (own != 0 ? own : word_bits) : bits[id]);
+    }
+    return bits;
+  }
+
   Plan plan_;
   State state_;  // contiguous
   State folded_;

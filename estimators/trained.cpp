@@ -146,6 +146,34 @@ std::int64_t word_bits_of(const Design& design, const Options& options) {
   return std::min(bits, full_precision_bits);
 }
 
+std::vector<NumberFormat> formats_of(const Network& network) {
+  std::vector<NumberFormat> formats;
+  for (const Node& node : network.nodes()) formats.push_back(node.format);
+  return formats;
+}
+
+/// \throws ConfigError if some layer's numbers are too narrow to train with a sign.
+void check_formats(const Network& network) {
+  for (const Node& node : network.nodes()) {
+    for (const std::int64_t bits : {node.format.weight_bits, node.format.activation_bits}) {
+      if (bits == 1) throw ConfigError(fmt::format("layer '{}': words of 1 bit cannot hold signed numbers", node.name));
+    }
+  }
+}
+
+/// The options' recipe with what the design decides.
+Recipe recipe_of(const Design& design, Recipe recipe) {
+  const TrainingRecipe chosen = design.recipe();
+  recipe.epochs = chosen.epochs.value_or(recipe.epochs);
+  recipe.batch_size = chosen.batch_size.value_or(recipe.batch_size);
+  recipe.learning_rate = chosen.learning_rate.value_or(recipe.learning_rate);
+  recipe.momentum = chosen.momentum.value_or(recipe.momentum);
+  recipe.weight_decay = chosen.weight_decay.value_or(recipe.weight_decay);
+  recipe.label_smoothing = chosen.label_smoothing.value_or(recipe.label_smoothing);
+  recipe.flip = chosen.flip.value_or(recipe.flip);
+  return recipe;
+}
+
 // --- Models --------------------------------------------------------------------------------------
 
 /// The trainings of the last networks, by fingerprint and replicate. A training that another thread is busy
@@ -237,7 +265,11 @@ class TrainedEstimator final : public Estimator {
   }
 
   Fingerprint key(const Design& design) const override {
-    return Hasher().add(trained_part(design).fingerprint()).add(word_bits_of(design, options_)).finish();
+    return Hasher()
+        .add(trained_part(design).fingerprint())
+        .add(word_bits_of(design, options_))
+        .add(fingerprint(design.recipe()))
+        .finish();
   }
 
   Fingerprint inputs() const override {
@@ -256,7 +288,11 @@ class TrainedEstimator final : public Estimator {
 
  private:
   Evaluation estimate_one(const Design& design, const std::stop_token& stop) const {
-    const Network network = trained_part(design);
+    const Network with_formats = trained_part(design);
+    check_formats(with_formats);
+    // One training serves all formats.
+    const Network network = with_formats.without_formats();
+    const Recipe recipe = recipe_of(design, recipe_);
     const std::int64_t word_bits = word_bits_of(design, options_);
     if (auto reason = why_untrainable(network, data_.train.height, data_.train.width, data_.classes)) {
       return Evaluation::failure(*std::move(reason));
@@ -266,18 +302,18 @@ class TrainedEstimator final : public Estimator {
     double training_time_s = 0;
     for (std::int64_t i = 0; i < replicates; ++i) {
       const auto replicate = static_cast<std::uint64_t>(i);
-      const Fingerprint key = Hasher().add(network.fingerprint()).add(replicate).finish();
+      const Fingerprint key = Hasher().add(network.fingerprint()).add(fingerprint(design.recipe())).add(replicate).finish();
       const Training training = models_.find_or(key, stop, [&] {
-        return load_trainer().train(network, recipe_, data_.train, seed_, replicate, stop);
+        return load_trainer().train(network, recipe, data_.train, seed_, replicate, stop);
       });
       if (training.status != Status::ok) return Evaluation::failure(training.reason, training.status);
-      accuracy += training.model->accuracy(data_.validation, word_bits) / static_cast<double>(replicates);
+      accuracy += training.model->accuracy(data_.validation, word_bits, formats_of(with_formats)) / static_cast<double>(replicates);
       training_time_s += training.duration_s;
     }
     return {Status::ok,
             "",
             {accuracy, static_cast<double>(network.parameters()),
-             static_cast<double>(recipe_.epochs * replicates), training_time_s}};
+             static_cast<double>(recipe.epochs * replicates), training_time_s}};
   }
 
   Options options_;
@@ -299,7 +335,7 @@ FinalAccuracy finalize(const Options& options, const Environment& environment, c
   const Trainer& trainer = load_trainer();
   const Data data = load_data(options, environment, train_images);
   const ImageSet test = read_images(dataset_directory(options, environment), ImagePart::test);
-  Recipe recipe = read_recipe(options);
+  Recipe recipe = recipe_of(design, read_recipe(options));
   recipe.epochs = epochs;
 
   FinalAccuracy result;
@@ -313,7 +349,10 @@ FinalAccuracy finalize(const Options& options, const Environment& environment, c
     return result;
   };
   try {
-    const Network network = trained_part(design);
+    const Network with_formats = trained_part(design);
+    check_formats(with_formats);
+    const Network network = with_formats.without_formats();
+    const std::vector<NumberFormat> formats = formats_of(with_formats);
     result.word_bits = word_bits_of(design, options);
     if (auto reason = why_untrainable(network, test.height, test.width, data.classes)) {
       return fail(Status::failed, *std::move(reason));
@@ -323,8 +362,8 @@ FinalAccuracy finalize(const Options& options, const Environment& environment, c
     }
     const Training training = trainer.train(network, recipe, data.train, environment.seed, replicate, stop);
     if (training.status != Status::ok) return fail(training.status, training.reason);
-    result.test_accuracy = training.model->accuracy(test, result.word_bits);
-    result.validation_accuracy = training.model->accuracy(data.validation, result.word_bits);
+    result.test_accuracy = training.model->accuracy(test, result.word_bits, formats);
+    result.validation_accuracy = training.model->accuracy(data.validation, result.word_bits, formats);
     result.training_time_s = training.duration_s;
     result.weights = training.model->weights();
   } catch (const std::exception& error) {

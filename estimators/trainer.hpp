@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -53,8 +54,10 @@ class TrainedModel {
 
   /// The fraction of images that are classified correctly when every word of the machine has `word_bits` >= 2
   /// bits; see docs/estimators/trained.md. Batch normalisations are folded into the convolutions before them.
+  /// `formats`, by node of the network or empty: layers with widths and sparsity of their own.
   /// \throws std::runtime_error if libtorch fails.
-  virtual double accuracy(const ImageSet& images, std::int64_t word_bits) const = 0;
+  virtual double accuracy(const ImageSet& images, std::int64_t word_bits,
+                          std::span<const NumberFormat> formats = {}) const = 0;
 
   /// In the order of the network's nodes.
   virtual std::vector<NamedTensor> weights() const = 0;
@@ -104,7 +107,7 @@ const Trainer& load_trainer();
 
 /// Raised whenever anything in this header changes: the module refuses callers that were built with another
 /// value.
-inline constexpr int trainer_interface = 1;
+inline constexpr int trainer_interface = 2;
 
 }  // namespace duet
 

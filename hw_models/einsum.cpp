@@ -169,8 +169,12 @@ std::vector<RepeatedEinsum> einsums(const Network& network) {
     if (work == nullptr) continue;
     Einsum lowered = einsum(*work);
     auto known = std::find_if(found.begin(), found.end(),
-                              [&](const RepeatedEinsum& other) { return other.einsum == lowered; });
-    if (known == found.end()) known = found.insert(found.end(), {std::move(lowered), 0, {}, {}});
+                              [&](const RepeatedEinsum& other) {
+                                return other.einsum == lowered && other.format == network.node(id).format;
+                              });
+    if (known == found.end()) {
+      known = found.insert(found.end(), {std::move(lowered), 0, network.node(id).format, {}, {}});
+    }
     ++known->repeats;
     known->nodes.push_back(id);
     known->names.push_back(network.node(id).name);

@@ -92,6 +92,7 @@ Einsum matrix_einsum(std::int64_t rows, std::int64_t columns, std::int64_t sum, 
 struct RepeatedEinsum {
   Einsum einsum;
   std::int64_t repeats = 0;
+  NumberFormat format = {};    ///< of all its nodes
   std::vector<NodeId> nodes;  ///< that are this einsum
   std::vector<std::string> names;
 };

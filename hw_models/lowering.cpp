@@ -6,6 +6,8 @@
 #include <optional>
 #include <utility>
 
+#include "hw_models/number_format.hpp"
+
 namespace duet {
 namespace {
 
@@ -244,13 +246,22 @@ NetworkCost sum(std::vector<LayerCost> layers, const SystolicArray& array) {
 
 NetworkCost cost(const Network& network, const SystolicArray& array) {
   std::vector<LayerCost> layers;
-  std::vector<std::pair<Workload, LayerCost>> known;
+  struct Known {
+    Workload workload;
+    NumberFormat format;
+    LayerCost cost;
+  };
+  std::vector<Known> known;
   const std::vector<Workload> workloads = lower(network);
   for (NodeId id = 0; id < workloads.size(); ++id) {
-    auto entry =
-        std::find_if(known.begin(), known.end(), [&](const auto& k) { return k.first == workloads[id]; });
-    if (entry == known.end()) entry = known.insert(known.end(), {workloads[id], cost(workloads[id], array)});
-    LayerCost& layer = layers.emplace_back(entry->second);
+    const NumberFormat& format = network.node(id).format;
+    auto entry = std::find_if(known.begin(), known.end(), [&](const Known& k) {
+      return k.workload == workloads[id] && k.format == format;
+    });
+    if (entry == known.end()) {
+      entry = known.insert(known.end(), {workloads[id], format, cost(workloads[id], packed(array, format))});
+    }
+    LayerCost& layer = layers.emplace_back(entry->cost);
     layer.node = id;
     layer.name = network.node(id).name;
   }

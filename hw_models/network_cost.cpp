@@ -4,6 +4,8 @@
 #include <utility>
 #include <variant>
 
+#include "hw_models/number_format.hpp"
+
 namespace duet {
 
 std::vector<RepeatedVectorWork> vector_work(const Network& network, const Architecture& architecture) {
@@ -25,11 +27,14 @@ std::vector<RepeatedVectorWork> vector_work(const Network& network, const Archit
 
 ArchitectureCost sum(NetworkMapping mapping, std::vector<RepeatedVectorWork> vector, const Architecture& architecture) {
   ArchitectureCost total;
-  const auto bytes = [&](double words, Tensor tensor) {
-    return words * static_cast<double>(architecture.levels.front().word_bits[static_cast<std::size_t>(tensor)]) / 8;
+  const auto bytes_of = [](const Architecture& machine) {
+    return [bits = machine.levels.front().word_bits](double words, Tensor tensor) {
+      return words * static_cast<double>(bits[static_cast<std::size_t>(tensor)]) / 8;
+    };
   };
   for (const LayerMapping& layer : mapping.layers) {
     if (!layer.result.mapping) continue;
+    const auto bytes = bytes_of(packed(architecture, layer.workload.format));
     const auto repeats = static_cast<double>(layer.workload.repeats);
     total.cycles += repeats * layer.cost.cycles;
     total.compute_cycles += repeats * layer.cost.compute_cycles;
@@ -46,6 +51,7 @@ ArchitectureCost sum(NetworkMapping mapping, std::vector<RepeatedVectorWork> vec
       }
     }
   }
+  const auto bytes = bytes_of(architecture);
   for (const RepeatedVectorWork& work : vector) {
     if (!work.cost) {
       total.not_modelled += work.repeats;

@@ -8,12 +8,14 @@
 #include <thread>
 #include <utility>
 
+#include "hw_models/number_format.hpp"
+
 namespace duet {
 namespace {
 
 void map_layer(LayerMapping& layer, const Architecture& architecture, const Mapper& mapper, const MapperRequest& request,
                const NetworkMappingOptions& options) {
-  const CostModel model(layer.workload.einsum, architecture, options.cost);
+  const CostModel model(layer.workload.einsum, packed(architecture, layer.workload.format), options.cost);
   const Fingerprint key = mapping_key(model, mapper.name(), request);
   std::optional<MapperResult> known;
   if (options.cache != nullptr) known = options.cache->find(key, model, request.objective);

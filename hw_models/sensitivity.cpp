@@ -4,6 +4,8 @@
 #include <optional>
 #include <utility>
 
+#include "hw_models/number_format.hpp"
+
 namespace duet {
 namespace {
 
@@ -21,7 +23,7 @@ ArchitectureCost again(const ArchitectureCost& before, const Architecture& archi
   for (std::size_t i = 0; i < mapping.layers.size(); ++i) {
     LayerMapping& layer = mapping.layers[i];
     const Mapping& old = *before.mapping.layers[i].result.mapping;
-    const CostModel model(layer.workload.einsum, architecture, options.cost);
+    const CostModel model(layer.workload.einsum, packed(architecture, layer.workload.format), options.cost);
     if (model.why_invalid(old)) continue;
     const MappingCost cost = model.evaluate(old);
     const auto worth = [&](const MappingCost& c) { return value(request.objective, c.cycles, c.energy_j, architecture.clock_hz); };

@@ -181,7 +181,7 @@ std::vector<RepeatedEinsum> einsums(const std::vector<WorkloadLayer>& layers) {
   for (const WorkloadLayer& layer : layers) {
     Einsum work = layer.einsum();
     auto known = std::find_if(found.begin(), found.end(), [&](const RepeatedEinsum& other) { return other.einsum == work; });
-    if (known == found.end()) known = found.insert(found.end(), {std::move(work), 0, {}, {}});
+    if (known == found.end()) known = found.insert(found.end(), {std::move(work), 0, {}, {}, {}});
     known->repeats += layer.repeats;
     known->names.push_back(layer.name);
   }

@@ -13,6 +13,7 @@ void add_builtin_spaces(Catalog<SpacePlugin>& catalog) {
   catalog.add(parameters_space());
   catalog.add(systolic_array_space());
   catalog.add(test_problem_space());
+  catalog.add(training_recipe_space());
   catalog.add(zoo_space());
 }
 

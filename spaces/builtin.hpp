@@ -15,6 +15,7 @@ SpacePlugin nas_bench_macro_space();
 SpacePlugin parameters_space();
 SpacePlugin systolic_array_space();
 SpacePlugin test_problem_space();
+SpacePlugin training_recipe_space();
 SpacePlugin zoo_space();
 
 }  // namespace duet

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "core/errors.hpp"
+#include "spaces/variants.hpp"
 
 namespace duet {
 
@@ -31,7 +32,7 @@ const std::string& Assignment::option(std::string_view name) const { return spac
 
 DesignSpace DesignSpace::read(const Config& config, const Catalog<SpacePlugin>& catalog) {
   if (!config.is_map()) config.fail("expected a mapping from parts to their spaces: network: {type: …}");
-  static const std::vector<std::string> reserved{"type"};
+  static const std::vector<std::string> reserved{"type", "variants"};
   DesignSpace result;
   std::vector<SpaceNode> nodes;
   for (const std::string& name : config.keys()) {
@@ -43,7 +44,11 @@ DesignSpace DesignSpace::read(const Config& config, const Catalog<SpacePlugin>& 
     const SpacePlugin& plugin = catalog.at(section.at("type"));
     const Options options = Options::read(section, plugin.options, "space " + plugin.name, reserved);
     try {
-      result.parts_.push_back({name, plugin.name, plugin.create(options)});
+      std::shared_ptr<const DesignPart> part = plugin.create(options);
+      if (const auto variants = section.find("variants")) {
+        part = with_variants(std::move(part), Options::read(*variants, variant_options(), "variants"));
+      }
+      result.parts_.push_back({name, plugin.name, std::move(part)});
       nodes.push_back(group(name, result.parts_.back().part->nodes()));
       const Space check({nodes.back()});  // so that a part's own mistakes are reported at the part
     } catch (const ConfigError& error) {
@@ -156,6 +161,13 @@ const std::vector<Accelerator>& Design::accelerators() const {
     accelerators_ = std::move(accelerators);
   }
   return *accelerators_;
+}
+
+TrainingRecipe Design::recipe() const {
+  for (const DesignSpace::Part& part : space_->parts_) {
+    if (auto recipe = part.part->recipe(Assignment(space(), candidate_, part.name))) return *recipe;
+  }
+  return {};
 }
 
 }  // namespace duet

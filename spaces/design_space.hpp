@@ -20,6 +20,7 @@
 #include "core/space.hpp"
 #include "spaces/accelerator.hpp"
 #include "spaces/network.hpp"
+#include "spaces/training_recipe.hpp"
 
 namespace duet {
 
@@ -71,6 +72,7 @@ class DesignPart {
   /// What the part means, if it is a network. \throws NetworkError if the assignment gives no sensible network.
   virtual std::optional<Network> network(const Assignment&) const { return std::nullopt; }
   virtual std::optional<Accelerator> accelerator(const Assignment&) const { return std::nullopt; }
+  virtual std::optional<TrainingRecipe> recipe(const Assignment&) const { return std::nullopt; }
 };
 
 struct SpacePlugin {
@@ -126,6 +128,8 @@ class Design {
   /// In the order of the parts; empty if no part is one. \throws NetworkError
   const std::vector<Network>& networks() const;
   const std::vector<Accelerator>& accelerators() const;
+  /// Of the first part that is one; nothing decided where there is none.
+  TrainingRecipe recipe() const;
 
  private:
   const DesignSpace* space_;

@@ -87,6 +87,7 @@ class Values {
     }
     Hasher hasher;
     hash(hasher, node.op);
+    hash(hasher, node.format);
     if (product) {
       std::vector<Fingerprint> factors;
       for (const NodeId input : node.inputs) factors.push_back(values_[input].hash);

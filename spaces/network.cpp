@@ -4,6 +4,7 @@
 #include <boost/graph/adjacency_list.hpp>
 #include <boost/graph/depth_first_search.hpp>
 #include <boost/graph/topological_sort.hpp>
+#include <cmath>
 #include <fmt/format.h>
 #include <initializer_list>
 #include <iterator>
@@ -553,6 +554,14 @@ class AttributeHasher {
     const auto& [kind] = op;
     hash(kind);
   }
+  void operator()(const LayerNormalization& op) const {
+    const auto& [epsilon] = op;
+    hash_epsilon(epsilon);
+  }
+  void operator()(const RmsNormalization& op) const {
+    const auto& [epsilon] = op;
+    hash_epsilon(epsilon);
+  }
   void operator()(const Softmax& op) const {
     const auto& [axis] = op;
     hash(axis);
@@ -636,6 +645,10 @@ class AttributeHasher {
   void hash(Values... values) const {
     static_assert(((std::is_integral_v<Values> || std::is_enum_v<Values>)&&...), "would lose its fraction");
     (hasher_.add(static_cast<std::int64_t>(values)), ...);
+  }
+  /// The usual one has always gone without.
+  void hash_epsilon(float epsilon) const {
+    if (epsilon != 1e-5F) hasher_.add(static_cast<double>(epsilon));
   }
   void hash_shape(const Shape& shape) const {
     hasher_.add(static_cast<std::uint64_t>(shape.size()));
@@ -724,6 +737,24 @@ std::string_view name_of(Activation::Kind kind) {
   return "?";
 }
 
+std::string to_string(const NumberFormat& format) {
+  std::vector<std::string> parts;
+  if (format.weight_bits != 0) parts.push_back(fmt::format("{}-bit weights", format.weight_bits));
+  if (format.activation_bits != 0) parts.push_back(fmt::format("{}-bit activations", format.activation_bits));
+  if (format.sparsity_group != 0) {
+    const double kept = format.density * static_cast<double>(format.sparsity_group);
+    parts.push_back(fmt::format("{}:{} sparse", std::llround(kept), format.sparsity_group));
+  } else if (format.density != 1) {
+    parts.push_back(fmt::format("density {}", format.density));
+  }
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+bool is_layer(const Operator& op) {
+  return std::holds_alternative<Convolution>(op) || std::holds_alternative<Linear>(op) ||
+         std::holds_alternative<TransposedConvolution>(op) || std::holds_alternative<MatMul>(op);
+}
+
 std::int64_t elements(const Shape& shape) {
   std::int64_t result = 1;
   for (const std::int64_t extent : shape) result *= extent;
@@ -733,6 +764,12 @@ std::int64_t elements(const Shape& shape) {
 void hash(Hasher& hasher, const Operator& op) {
   hasher.add(name_of(op));
   std::visit(AttributeHasher(hasher), op);
+}
+
+void hash(Hasher& hasher, const NumberFormat& format) {
+  if (format == NumberFormat{}) return;
+  hasher.add(std::string_view("format"));
+  hasher.add(format.weight_bits).add(format.activation_bits).add(format.density).add(format.sparsity_group);
 }
 
 NodeId Network::add(std::string name, Operator op, std::vector<NodeId> inputs) {
@@ -750,7 +787,7 @@ NodeId Network::add(std::string name, Operator op, std::vector<NodeId> inputs) {
   // Counts that are too large are refused here, so that counting a node of a network never fails.
   inference.parameters();
   inference.macs(shape);
-  nodes_.push_back({std::move(name), std::move(op), std::move(inputs), std::move(shape)});
+  nodes_.push_back({std::move(name), std::move(op), std::move(inputs), std::move(shape), {}});
   return nodes_.size() - 1;
 }
 
@@ -766,6 +803,32 @@ void Network::set_output(NodeId node) {
     throw NetworkError(fmt::format("output {} does not exist; there are {} nodes", node, nodes_.size()));
   }
   output_ = node;
+}
+
+void Network::set_format(NodeId id, const NumberFormat& format) {
+  Node& at = nodes_.at(id);
+  const auto fail = [&](const std::string& what) {
+    throw NetworkError(fmt::format("node '{}' ({}): {}", at.name, name_of(at.op), what));
+  };
+  if (format != NumberFormat{} && !is_layer(at.op)) fail("only layers have number formats");
+  if (std::holds_alternative<MatMul>(at.op) && (format.weight_bits != 0 || format.density != 1)) {
+    fail("it has no weights");
+  }
+  for (const std::int64_t bits : {format.weight_bits, format.activation_bits}) {
+    if (bits < 0 || bits > 64) fail(fmt::format("words of {} bits", bits));
+  }
+  if (!(format.density > 0 && format.density <= 1)) fail(fmt::format("a density of {}", format.density));
+  const double kept = format.density * static_cast<double>(format.sparsity_group);
+  if (format.sparsity_group < 0 || std::abs(kept - std::round(kept)) > 1e-9) {
+    fail(fmt::format("{} of {} weights", kept, format.sparsity_group));
+  }
+  at.format = format;
+}
+
+Network Network::without_formats() const {
+  Network result = *this;
+  for (Node& node : result.nodes_) node.format = {};
+  return result;
 }
 
 NodeId Network::output() const {
@@ -805,6 +868,18 @@ Network Network::pruned() const {
 std::int64_t Network::parameters(NodeId id) const {
   const Node& at = node(id);
   return Inference(nodes_, at.name, at.op, at.inputs).parameters();
+}
+
+std::int64_t Network::weights(NodeId id) const {
+  const Node& at = node(id);
+  if (!is_layer(at.op)) return 0;
+  const std::int64_t biases = std::visit(
+      Overloaded{[](const Convolution& op) { return op.bias ? op.out_channels : 0; },
+                 [](const TransposedConvolution& op) { return op.bias ? op.out_channels : 0; },
+                 [](const Linear& op) { return op.bias ? op.out_features : 0; },
+                 [](const auto&) { return std::int64_t{0}; }},
+      at.op);
+  return parameters(id) - biases;
 }
 
 std::int64_t Network::macs(NodeId id) const {
@@ -849,6 +924,7 @@ Fingerprint Network::fingerprint() const {
     hash(hasher, node.op);
     hasher.add(static_cast<std::uint64_t>(node.inputs.size()));
     for (const NodeId input : node.inputs) hasher.add(static_cast<std::uint64_t>(input));
+    hash(hasher, node.format);
   }
   if (!nodes_.empty()) hasher.add(static_cast<std::uint64_t>(output()));
   return hasher.finish();

@@ -113,13 +113,14 @@ struct Activation {
   bool operator==(const Activation&) const = default;
 };
 
-/// Per-channel normalisation of axis 1 with learned scale and shift (2·C parameters).
+/// Per-channel normalisation of axis 1 with learned scale and shift (2·C parameters). 1e-5 is added to the variance.
 struct BatchNormalization {
   bool operator==(const BatchNormalization&) const = default;
 };
 
 /// Normalisation over the last dimension with learned scale and shift (2·F parameters).
 struct LayerNormalization {
+  float epsilon = 1e-5F;  ///< added to the variance
   bool operator==(const LayerNormalization&) const = default;
 };
 
@@ -200,6 +201,7 @@ struct Reduce {
 /// x / √(mean of x² + ε) over the last dimension, with learned scale (F parameters); Zhang and Sennrich, "Root mean square
 /// layer normalization", NeurIPS 2019, eq. 4.
 struct RmsNormalization {
+  float epsilon = 1e-5F;
   bool operator==(const RmsNormalization&) const = default;
 };
 
@@ -279,13 +281,34 @@ void hash(Hasher& hasher, const Operator& op);
 
 using NodeId = std::size_t;
 
+/// How the numbers of a layer are represented: what quantisation and pruning decide, whatever the operator.
+struct NumberFormat {
+  std::int64_t weight_bits = 0;      ///< 1 … 64; 0: as wide as the hardware's words
+  std::int64_t activation_bits = 0;  ///< of the layer's inputs; 1 … 64, 0 as above
+  double density = 1;                ///< share of the weights that are not zero, in (0, 1]; biases are dense
+  /// M of N:M sparsity, N = density·M: of any M weights in a row along the input channels at most N are not zero
+  /// (Mishra et al., "Accelerating sparse deep neural networks", arXiv:2104.08378); 0: zeros may be anywhere.
+  std::int64_t sparsity_group = 0;
+  bool operator==(const NumberFormat&) const = default;
+};
+
+/// "4-bit weights, 8-bit activations, 2:4 sparse"; empty where nothing is said.
+std::string to_string(const NumberFormat& format);
+
 struct Node {
   std::string name;  ///< unique in the network, a dotted path: "stage1.block2.conv"
   Operator op;
   std::vector<NodeId> inputs;  ///< in the operator's order, each smaller than this node's own id
   Shape shape;                 ///< of the output, inferred
+  NumberFormat format = {};    ///< of layers only (see Network::set_format)
   bool operator==(const Node&) const = default;
 };
+
+/// Whether a node computes with weights, or multiplies activations: convolutions, linear layers, matmul.
+bool is_layer(const Operator& op);
+
+/// Adds nothing where nothing is said.
+void hash(Hasher& hasher, const NumberFormat& format);
 
 /// The product of the extents.
 std::int64_t elements(const Shape& shape);
@@ -304,6 +327,13 @@ class Network {
   /// \throws NetworkError for an empty network.
   NodeId output() const;
 
+  /// Says how a layer's numbers are represented. \throws NetworkError where the node is no layer (see is_layer), where weights
+  /// are spoken of that it has not, for a width beyond 64 bits, and for a density outside (0, 1] or of
+  /// which the group has no whole number.
+  void set_format(NodeId node, const NumberFormat& format);
+  /// The network with every layer's numbers as the hardware has them.
+  Network without_formats() const;
+
   std::span<const Node> nodes() const { return nodes_; }
   /// \throws std::out_of_range where there is no such node; so do the counts below.
   const Node& node(NodeId id) const { return nodes_.at(id); }
@@ -317,6 +347,8 @@ class Network {
   /// order are kept. Zeros are not folded: what they feed still counts as contributing.
   Network pruned() const;
 
+  /// Of the node's parameters those that formats are about: weights of convolutions and linear layers, not biases.
+  std::int64_t weights(NodeId id) const;
   /// Trainable parameters of a node: weights and biases, normalisation scale and shift, learned constants.
   std::int64_t parameters(NodeId id) const;
   /// Multiply-accumulate operations of a node for the whole batch; padding counts, biases do not:
@@ -335,7 +367,7 @@ class Network {
   /// has run, the result to the end. Constants are parameters, not activations, and do not count.
   std::int64_t peak_activations() const;
 
-  /// Of structure and attributes, not of names: equal for networks that compute the same nodes in the same
+  /// Of structure, attributes and formats, not of names: equal for networks that compute the same nodes in the same
   /// order.
   Fingerprint fingerprint() const;
 

@@ -2,8 +2,8 @@
 /// ONNX in and out: any model's graph as a Network, any Network as a model that runs elsewhere. Opsets 7 to 17 of the
 /// default domain; older ones are refused.
 ///
-/// Weights are never needed for counting, so they are not read: files of many gigabytes, and models whose external data
-/// are missing, import in the time of their graph.
+/// Weights are never needed for counting, so they are read only on request: files of many gigabytes, and models whose
+/// external data are missing, import in the time of their graph.
 
 #include <cstdint>
 #include <filesystem>
@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "spaces/network.hpp"
+#include "spaces/weights.hpp"
 
 namespace duet {
 
@@ -36,6 +37,7 @@ struct OnnxImport {
   std::vector<OnnxNode> nodes;  ///< every node of the file, in its order
   std::int64_t opset = 0;       ///< the file's
   std::string producer;
+  NetworkWeights weights;  ///< if they were asked for
 
   std::size_t count(OnnxFidelity fidelity) const;
 };
@@ -43,28 +45,37 @@ struct OnnxImport {
 /// Values for symbolic dimensions, by name; the unnamed dimension i of an input is "input:i".
 using OnnxDimensions = std::map<std::string, std::int64_t, std::less<>>;
 
+enum class OnnxWeights { leave, read };
+
 /// Reads a model. Nodes of the network have the names of the file's nodes, or where these are missing or taken, of their
 /// outputs. Several outputs are joined by an `Outputs`. Scalars become tensors of shape (1).
 /// \throws ConfigError that begins with the file's name: unreadable, damaged, an unbound symbolic dimension, a bound one
-/// that does not exist, control flow, sequences and strings, or an output whose shape depends on data.
-OnnxImport import_onnx(const std::filesystem::path& file, const OnnxDimensions& dimensions = {});
+/// that does not exist, control flow, sequences and strings, or an output whose shape depends on data. With weights: their
+/// external data are missing or not beside the model, or they are quantised, sparse, or computed by an operator that duet
+/// does not model. What is computed of constants (a transposed matrix) is computed; an epsilon of a batch normalisation
+/// other than 1e-5 goes into its variance, the factors of a Gemm into its weights.
+OnnxImport import_onnx(const std::filesystem::path& file, const OnnxDimensions& dimensions = {},
+                       OnnxWeights weights = OnnxWeights::leave);
 
-/// The same from the bytes of a file; `name` stands for it in messages.
-OnnxImport import_onnx(std::string_view bytes, const std::string& name, const OnnxDimensions& dimensions = {});
+/// The same from the bytes of a file, which has no external data; `name` stands for it in messages.
+OnnxImport import_onnx(std::string_view bytes, const std::string& name, const OnnxDimensions& dimensions = {},
+                       OnnxWeights weights = OnnxWeights::leave);
 
 /// Where the exporter puts weights.
 struct OnnxExportOptions {
-  /// Seed of the weights: normal numbers with He's deviation, normalisations 1 and 0, keyed by seed and node.
+  /// Seed of the weights: those of `initial_weights`.
   std::uint64_t seed = 0;
   /// Weights go to this file beside the model, as a model above 2 GB must; empty: into the model.
   std::string external_data = {};
   /// Weights are zero; external data are zero altogether, in a sparse file that takes no room.
   bool zeros = false;
+  /// Weights to write in place of initial ones; must live until the export ends.
+  const NetworkWeights* weights = nullptr;
 };
 
 /// Writes the network as a model of opset 17 that passes the ONNX checker. Importing it gives the same network, node by
 /// node, if its inputs and learned constants stand where they are first used.
-/// \throws ConfigError if the file cannot be written, the model is above 2 GB without external data, or the network has a
+/// \throws NetworkError if the weights given do not fit; ConfigError if the file cannot be written, the model is above 2 GB without external data, or the network has a
 /// node that ONNX has no operator for (`Other`; the message names it).
 void export_onnx(const Network& network, const std::filesystem::path& file, const OnnxExportOptions& options = {});
 

@@ -7,7 +7,6 @@
 #include <onnx/onnx_pb.h>
 
 #include "core/errors.hpp"
-#include "core/random.hpp"
 #include "spaces/onnx.hpp"
 
 namespace duet {
@@ -18,7 +17,7 @@ using onnx::NodeProto;
 using onnx::TensorProto;
 using Ints = std::vector<std::int64_t>;
 
-constexpr float epsilon = 1e-5F;
+constexpr float epsilon = 1e-5F;  // of batch normalisation
 // Protocol buffers end at 2 GB.
 constexpr std::int64_t most_bytes_within = (std::int64_t{1} << 31) - (std::int64_t{1} << 24);
 
@@ -68,7 +67,12 @@ std::string camel_case(std::string_view name) {
 class Exporter {
  public:
   Exporter(const Network& network, const std::filesystem::path& file, const OnnxExportOptions& options)
-      : network_(network), file_(file), options_(options), integral_(network.nodes().size(), false) {
+      : network_(network),
+        file_(file),
+        options_(options),
+        integral_(network.nodes().size(), false),
+        draw_(network, options.seed) {
+    if (options_.weights != nullptr) check(network, *options_.weights);
     if (options_.external_data.empty()) return;
     const std::filesystem::path data = file.parent_path() / options_.external_data;
     external_.open(data, std::ios::binary | std::ios::trunc);
@@ -83,6 +87,7 @@ class Exporter {
     find_integers();
     for (NodeId id = 0; id < network_.nodes().size(); ++id) {
       id_ = id;
+      load();
       std::visit([this](const auto& op) { write(op); }, node().op);
     }
     const Node& last = network_.node(network_.output());
@@ -133,37 +138,42 @@ class Exporter {
     return made;
   }
 
-  std::string part(const char* suffix) const { return node().name + "/" + suffix; }
+  std::string part(std::string_view suffix) const { return fmt::format("{}/{}", node().name, suffix); }
 
   // --- Tensors ---
 
-  enum class Fill { weights, zeros, ones };
-
-  std::string bytes_of(const Shape& shape, Fill fill, std::int64_t fan_in) {
-    const std::int64_t count = elements(shape);
-    std::string bytes(static_cast<std::size_t>(count) * sizeof(float), '\0');
-    if (fill == Fill::zeros || (options_.zeros && fill == Fill::weights)) return bytes;
-    Random random(options_.seed, "onnx weights", stream_++);
-    // Uniform numbers with the standard deviation √(2 / fan-in) of He et al. 2015, eq. 10.
-    const auto bound = static_cast<float>(std::sqrt(6.0 / static_cast<double>(fan_in)));
-    for (std::int64_t i = 0; i < count; i += 2) {
-      const std::uint64_t bits = random.bits();
-      for (const std::int64_t k : {std::int64_t{0}, std::int64_t{1}}) {
-        if (i + k >= count) break;
-        const auto word = static_cast<std::uint32_t>(k == 0 ? bits : bits >> 32);
-        const float value = fill == Fill::ones ? 1.0F : bound * (static_cast<float>(word >> 8) * 0x1p-23F - 1.0F);
-        std::memcpy(bytes.data() + static_cast<std::size_t>(i + k) * sizeof(float), &value, sizeof value);
+  /// The numbers of the node's tensors.
+  void load() {
+    slots_ = weight_slots(network_, id_);
+    if (options_.weights != nullptr) return;
+    if (!options_.zeros) {
+      drawn_ = draw_.next();
+    } else if (options_.external_data.empty()) {
+      drawn_.clear();
+      for (const WeightSlot& slot : slots_) {
+        const float value = slot.start == WeightSlot::Start::ones ? 1.0F : 0.0F;
+        drawn_.push_back({slot.shape, std::vector<float>(static_cast<std::size_t>(elements(slot.shape)), value)});
       }
-    }
-    return bytes;
+    }  // else there are holes in the file
   }
 
-  /// A learned tensor.
-  std::string weights(const std::string& name, const Shape& shape, Fill fill, std::int64_t fan_in = 1) {
-    TensorProto& tensor = *graph().add_initializer();
-    tensor.set_name(name);
-    tensor.set_data_type(TensorProto::FLOAT);
-    for (const std::int64_t extent : shape) tensor.add_dims(extent);
+  const FloatTensor& tensor(std::size_t i) const {
+    return options_.weights != nullptr ? (*options_.weights)[id_][i] : drawn_[i];
+  }
+
+  static std::string_view bytes_of(const std::vector<float>& values) {
+    return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)};
+  }
+
+  /// The node's i-th tensor becomes an initializer, a matrix the other way round if that is asked for.
+  std::string weights(std::size_t i, bool transpose = false) {
+    const WeightSlot& slot = slots_[i];
+    TensorProto& made = *graph().add_initializer();
+    made.set_name(slot.name.empty() ? node().name : part(slot.name));
+    made.set_data_type(TensorProto::FLOAT);
+    Shape shape = slot.shape;
+    if (transpose) std::swap(shape[0], shape[1]);
+    for (const std::int64_t extent : shape) made.add_dims(extent);
     const std::int64_t size = elements(shape) * static_cast<std::int64_t>(sizeof(float));
     if (options_.external_data.empty()) {
       within_ += size;
@@ -171,22 +181,25 @@ class Exporter {
         throw ConfigError(fmt::format("{}: the model is above 2 GB: its weights must go to a file of external data",
                                       file_.string()));
       }
-      tensor.set_raw_data(bytes_of(shape, fill, fan_in));
-      return name;
+      made.set_raw_data(std::string(bytes_of(transpose ? transposed(tensor(i)).values : tensor(i).values)));
+      return made.name();
     }
-    tensor.set_data_location(TensorProto::EXTERNAL);
-    const auto entry = [&tensor](const char* key, const std::string& value) {
-      auto* made = tensor.add_external_data();
-      made->set_key(key);
-      made->set_value(value);
+    made.set_data_location(TensorProto::EXTERNAL);
+    const auto entry = [&made](const char* key, const std::string& value) {
+      auto* added = made.add_external_data();
+      added->set_key(key);
+      added->set_value(value);
     };
     entry("location", options_.external_data);
     entry("offset", std::to_string(offset_));
     entry("length", std::to_string(size));
-    if (!options_.zeros) external_ << bytes_of(shape, fill, fan_in);
+    if (!sparse()) external_ << bytes_of(transpose ? transposed(tensor(i)).values : tensor(i).values);
     offset_ += size;
-    return name;
+    return made.name();
   }
+
+  /// Whether external data are a hole.
+  bool sparse() const { return options_.zeros && options_.weights == nullptr; }
 
   std::string number(const char* suffix, float value) {
     TensorProto& tensor = *graph().add_initializer();
@@ -213,25 +226,23 @@ class Exporter {
 
   void write(const Constant& op) {
     if (op.learned) {
-      weights(node().name, op.shape, Fill::weights, std::max<std::int64_t>(1, op.shape.back()));
+      weights(0);
       return;
     }
     NodeProto& made = add("Constant", node().name, {});
     AttributeProto& value = *made.add_attribute();
     value.set_name("value");
     value.set_type(AttributeProto::TENSOR);
-    TensorProto& tensor = *value.mutable_t();
-    tensor.set_data_type(TensorProto::FLOAT);
-    for (const std::int64_t extent : op.shape) tensor.add_dims(extent);
-    tensor.set_raw_data(bytes_of(op.shape, Fill::ones, 1));
+    TensorProto& made_tensor = *value.mutable_t();
+    made_tensor.set_data_type(TensorProto::FLOAT);
+    for (const std::int64_t extent : op.shape) made_tensor.add_dims(extent);
+    const auto count = static_cast<std::size_t>(elements(op.shape));
+    made_tensor.set_raw_data(std::string(bytes_of(sparse() ? std::vector<float>(count, 1.0F) : tensor(0).values)));
   }
 
   void write(const Convolution& op) {
-    const std::int64_t channels = input_shape()[1] / op.groups;
-    std::vector<std::string> inputs{
-        input(), weights(part("weight"), {op.out_channels, channels, op.kernel_h, op.kernel_w}, Fill::weights,
-                         channels * op.kernel_h * op.kernel_w)};
-    if (op.bias) inputs.push_back(weights(part("bias"), {op.out_channels}, Fill::zeros));
+    std::vector<std::string> inputs{input(), weights(0)};
+    if (op.bias) inputs.push_back(weights(1));
     NodeProto& made = add("Conv", node().name, inputs);
     set(made, "dilations", Ints{op.dilation_h, op.dilation_w});
     set(made, "group", op.groups);
@@ -241,11 +252,8 @@ class Exporter {
   }
 
   void write(const TransposedConvolution& op) {
-    const std::int64_t channels = input_shape()[1];
-    std::vector<std::string> inputs{
-        input(), weights(part("weight"), {channels, op.out_channels / op.groups, op.kernel_h, op.kernel_w},
-                         Fill::weights, channels / op.groups * op.kernel_h * op.kernel_w)};
-    if (op.bias) inputs.push_back(weights(part("bias"), {op.out_channels}, Fill::zeros));
+    std::vector<std::string> inputs{input(), weights(0)};
+    if (op.bias) inputs.push_back(weights(1));
     NodeProto& made = add("ConvTranspose", node().name, inputs);
     set(made, "dilations", Ints{op.dilation_h, op.dilation_w});
     set(made, "group", op.groups);
@@ -256,21 +264,19 @@ class Exporter {
   }
 
   void write(const Linear& op) {
-    const std::int64_t features = input_shape().back();
     if (input_shape().size() == 2) {
-      std::vector<std::string> inputs{
-          input(), weights(part("weight"), {op.out_features, features}, Fill::weights, features)};
-      if (op.bias) inputs.push_back(weights(part("bias"), {op.out_features}, Fill::zeros));
+      std::vector<std::string> inputs{input(), weights(0)};
+      if (op.bias) inputs.push_back(weights(1));
       set(add("Gemm", node().name, inputs), "transB", std::int64_t{1});
       return;
     }
-    const std::string weight = weights(part("weight"), {features, op.out_features}, Fill::weights, features);
+    const std::string weight = weights(0, true);
     if (!op.bias) {
       add("MatMul", node().name, {input(), weight});
       return;
     }
     add("MatMul", part("matmul"), {input(), weight});
-    add("Add", node().name, {part("matmul"), weights(part("bias"), {op.out_features}, Fill::zeros)});
+    add("Add", node().name, {part("matmul"), weights(1)});
   }
 
   void write(const MatMul& op) {
@@ -360,41 +366,33 @@ class Exporter {
   }
 
   void write(const BatchNormalization&) {
-    const Shape channels{input_shape()[1]};
-    set(add("BatchNormalization", node().name,
-            {input(), weights(part("scale"), channels, Fill::ones), weights(part("shift"), channels, Fill::zeros),
-             weights(part("mean"), channels, Fill::zeros), weights(part("variance"), channels, Fill::ones)}),
+    set(add("BatchNormalization", node().name, {input(), weights(0), weights(1), weights(2), weights(3)}),
         "epsilon", epsilon);
   }
 
-  void write(const LayerNormalization&) {
-    const Shape features{input_shape().back()};
-    NodeProto& made =
-        add("LayerNormalization", node().name,
-            {input(), weights(part("scale"), features, Fill::ones), weights(part("shift"), features, Fill::zeros)});
+  void write(const LayerNormalization& op) {
+    NodeProto& made = add("LayerNormalization", node().name, {input(), weights(0), weights(1)});
     set(made, "axis", std::int64_t{-1});
-    set(made, "epsilon", epsilon);
+    set(made, "epsilon", op.epsilon);
   }
 
-  void write(const RmsNormalization&) {
+  void write(const RmsNormalization& op) {
     add("Pow", part("squares"), {input(), number("two", 2)});
     NodeProto& mean = add("ReduceMean", part("mean"), {part("squares")});
     set(mean, "axes", Ints{-1});
     set(mean, "keepdims", std::int64_t{1});
-    add("Add", part("shifted"), {part("mean"), number("epsilon", epsilon)});
+    add("Add", part("shifted"), {part("mean"), number("epsilon", op.epsilon)});
     add("Sqrt", part("root"), {part("shifted")});
     add("Div", part("normalized"), {input(), part("root")});
-    add("Mul", node().name, {part("normalized"), weights(part("scale"), {input_shape().back()}, Fill::ones)});
+    add("Mul", node().name, {part("normalized"), weights(0)});
   }
 
   void write(const Softmax& op) { set(add("Softmax", node().name, {input()}), "axis", op.axis); }
   void write(const Flatten&) { set(add("Flatten", node().name, {input()}), "axis", std::int64_t{1}); }
   void write(const Identity&) { add("Identity", node().name, {input()}); }
 
-  void write(const Embedding& op) {
-    const std::string table = node().inputs.size() == 2
-                                  ? input(1)
-                                  : weights(part("table"), {op.entries, op.features}, Fill::weights, op.features);
+  void write(const Embedding&) {
+    const std::string table = node().inputs.size() == 2 ? input(1) : weights(0);
     set(add("Gather", node().name, {table, input()}), "axis", std::int64_t{0});
   }
 
@@ -473,7 +471,7 @@ class Exporter {
       external_.close();
       const std::filesystem::path data = file_.parent_path() / options_.external_data;
       std::error_code error;
-      if (options_.zeros) std::filesystem::resize_file(data, static_cast<std::uintmax_t>(offset_), error);
+      if (sparse()) std::filesystem::resize_file(data, static_cast<std::uintmax_t>(offset_), error);
       if (!external_ || error) throw ConfigError(fmt::format("{}: cannot be written", data.string()));
     }
     std::ofstream stream(file_, std::ios::binary | std::ios::trunc);
@@ -489,7 +487,9 @@ class Exporter {
   onnx::ModelProto model_;
   std::ofstream external_;
   std::int64_t offset_ = 0, within_ = 0;
-  std::uint64_t stream_ = 0;
+  InitialWeights draw_;
+  std::vector<WeightSlot> slots_;
+  std::vector<FloatTensor> drawn_;
   NodeId id_ = 0;
 };
 

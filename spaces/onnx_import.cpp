@@ -1,7 +1,10 @@
 #include <algorithm>
+#include <charconv>
 #include <cmath>
+#include <cstring>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fstream>
 #include <functional>
 #include <google/protobuf/io/coded_stream.h>
 #include <limits>
@@ -17,6 +20,7 @@
 
 #include "core/errors.hpp"
 #include "core/utf8.hpp"
+#include "spaces/execution.hpp"
 #include "spaces/onnx.hpp"
 #include "spaces/onnx_wire.hpp"
 
@@ -31,6 +35,7 @@ using Ints = std::vector<std::int64_t>;
 
 constexpr std::int64_t newest_opset = 17;    // of libonnx 1.12
 constexpr std::size_t most_folded = 4096;    // elements of tensors whose values are followed
+constexpr std::size_t most_computed = std::size_t{1} << 28;  // elements of constants computed of others
 constexpr std::int64_t max_count = std::int64_t{1} << 53;
 
 /// Why a node cannot be imported; the position is added where it is caught.
@@ -43,6 +48,8 @@ bool is_float(int type) {
   return type == TensorProto::FLOAT || type == TensorProto::FLOAT16 || type == TensorProto::DOUBLE ||
          type == TensorProto::BFLOAT16;
 }
+
+bool is_whole(int type) { return type != TensorProto::UNDEFINED && type != TensorProto::STRING && !is_float(type); }
 
 std::size_t bytes_of(int type) {
   switch (type) {
@@ -75,6 +82,8 @@ struct Value {
   bool constant = false;                    ///< known before the network runs
   bool learned = false;                     ///< a constant that is a parameter
   std::string root;                         ///< the initializer that a constant was made of
+  const TensorProto* source = nullptr;      ///< the tensor of the file that a constant is
+  const NodeProto* maker = nullptr;         ///< the node of the file that computes a constant
   std::optional<NodeId> node;               ///< where the network has it
 };
 
@@ -110,6 +119,7 @@ std::vector<double> raw_doubles(const std::string& raw) {
 Value read_tensor(const TensorProto& tensor) {
   Value value;
   value.constant = true;
+  value.source = &tensor;
   value.type = tensor.data_type();
   value.shape = Shape(tensor.dims().begin(), tensor.dims().end());
   const auto count = static_cast<std::uint64_t>(count_of(*value.shape));
@@ -152,6 +162,154 @@ Value read_tensor(const TensorProto& tensor) {
                     take(tensor.double_data()) || take(tensor.uint64_data());
   if (!some && count == 0) value.data.emplace();
   return value;
+}
+
+/// Where weights come from, if they are wanted.
+struct WeightSource {
+  bool wanted = false;
+  std::optional<std::filesystem::path> folder = {};  ///< of the model, for its external data
+};
+
+/// IEEE 754's half precision.
+float half(std::uint16_t bits) {
+  const int exponent = bits >> 10 & 31;
+  const auto mantissa = static_cast<float>(bits & 1023);
+  float magnitude = std::ldexp(exponent == 0 ? mantissa : mantissa + 1024, std::max(exponent, 1) - 25);
+  if (exponent == 31) magnitude = mantissa == 0 ? std::numeric_limits<float>::infinity() : std::nanf("");
+  return bits >> 15 != 0 ? -magnitude : magnitude;
+}
+
+/// The nearest number of half precision.
+double to_half(double value) {
+  if (!std::isfinite(value) || value == 0) return value;
+  const double step = std::ldexp(1.0, std::max(std::ilogb(value) - 10, -24));
+  const double rounded = std::nearbyint(value / step) * step;
+  return std::abs(rounded) > 65504 ? std::copysign(std::numeric_limits<double>::infinity(), value) : rounded;
+}
+
+float brain(std::uint16_t bits) {
+  const std::uint32_t word = static_cast<std::uint32_t>(bits) << 16;
+  float value;
+  std::memcpy(&value, &word, sizeof value);
+  return value;
+}
+
+template <class T, class Convert>
+std::vector<float> raw_floats(std::string_view raw, Convert convert) {
+  std::vector<float> values(raw.size() / sizeof(T));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    T value;
+    std::memcpy(&value, raw.data() + i * sizeof(T), sizeof(T));
+    values[i] = convert(value);
+  }
+  return values;
+}
+
+std::vector<float> raw_floats(std::string_view raw, int type) {
+  const auto plain = [](auto value) { return static_cast<float>(value); };
+  switch (type) {
+    case TensorProto::FLOAT:
+      return raw_floats<float>(raw, plain);
+    case TensorProto::DOUBLE:
+      return raw_floats<double>(raw, plain);
+    case TensorProto::FLOAT16:
+      return raw_floats<std::uint16_t>(raw, half);
+    case TensorProto::BFLOAT16:
+      return raw_floats<std::uint16_t>(raw, brain);
+    case TensorProto::BOOL:
+    case TensorProto::UINT8:
+      return raw_floats<std::uint8_t>(raw, plain);
+    case TensorProto::INT8:
+      return raw_floats<std::int8_t>(raw, plain);
+    case TensorProto::UINT16:
+      return raw_floats<std::uint16_t>(raw, plain);
+    case TensorProto::INT16:
+      return raw_floats<std::int16_t>(raw, plain);
+    case TensorProto::UINT32:
+      return raw_floats<std::uint32_t>(raw, plain);
+    case TensorProto::INT32:
+      return raw_floats<std::int32_t>(raw, plain);
+    case TensorProto::UINT64:
+      return raw_floats<std::uint64_t>(raw, plain);
+    case TensorProto::INT64:
+      return raw_floats<std::int64_t>(raw, plain);
+    default:
+      throw Refusal("complex numbers and strings are no weights");
+  }
+}
+
+/// The bytes of a tensor that lies in a file beside the model.
+std::string external_bytes(const TensorProto& tensor, std::size_t size, const WeightSource& from) {
+  const auto fail = [&tensor](const std::string& why) {
+    throw Refusal(fmt::format("the external data of tensor '{}' {}", tensor.name(), why));
+  };
+  std::string location;
+  std::uint64_t offset = 0;
+  std::optional<std::uint64_t> length;
+  const auto number = [&fail](const std::string& text) {
+    std::uint64_t value = 0;
+    const char* end = text.data() + text.size();
+    if (std::from_chars(text.data(), end, value).ptr != end || text.empty()) fail("have an offset or length that is no number");
+    return value;
+  };
+  for (const auto& entry : tensor.external_data()) {
+    if (entry.key() == "location") location = entry.value();
+    if (entry.key() == "offset") offset = number(entry.value());
+    if (entry.key() == "length") length = number(entry.value());
+  }
+  if (!from.folder) fail("are in a file, which a model that is no file has not");
+  const std::filesystem::path path(location);
+  const bool outside = location.empty() || path.is_absolute() || std::find(path.begin(), path.end(), "..") != path.end();
+  if (outside) fail(fmt::format("are not beside the model: '{}'", location));
+  if (length && *length != size) fail(fmt::format("have {} bytes instead of {}", *length, size));
+  std::ifstream stream(*from.folder / path, std::ios::binary);
+  if (!stream || offset > static_cast<std::uint64_t>(max_count)) fail(fmt::format("cannot be read from '{}'", location));
+  stream.seekg(static_cast<std::streamoff>(offset));
+  // Piece by piece: a damaged file may promise more than there is memory for.
+  std::string bytes;
+  constexpr std::size_t piece = std::size_t{1} << 24;
+  while (bytes.size() < size) {
+    const std::size_t before = bytes.size(), more = std::min(piece, size - before);
+    bytes.resize(before + more);
+    if (!stream.read(bytes.data() + before, static_cast<std::streamsize>(more))) {
+      fail(fmt::format("end too early in '{}'", location));
+    }
+  }
+  return bytes;
+}
+
+/// All numbers of a tensor of the file.
+std::vector<float> read_floats(const TensorProto& tensor, const WeightSource& from) {
+  const Shape shape(tensor.dims().begin(), tensor.dims().end());
+  const auto count = static_cast<std::size_t>(count_of(shape));
+  const int type = tensor.data_type();
+  std::vector<float> values;
+  if (tensor.data_location() == TensorProto::EXTERNAL) {
+    if (count > static_cast<std::size_t>(max_count) / 16) throw Refusal(fmt::format("tensor '{}' is too large", tensor.name()));
+    return raw_floats(external_bytes(tensor, count * bytes_of(type), from), type);
+  }
+  const auto take = [&values](const auto& field) {
+    for (const auto value : field) values.push_back(static_cast<float>(value));
+  };
+  if (!tensor.raw_data().empty()) {
+    values = raw_floats(tensor.raw_data(), type);
+  } else if (type == TensorProto::FLOAT16 || type == TensorProto::BFLOAT16) {
+    for (const std::int32_t word : tensor.int32_data()) {
+      const auto bits = static_cast<std::uint16_t>(word);
+      values.push_back(type == TensorProto::FLOAT16 ? half(bits) : brain(bits));
+    }
+  } else {
+    take(tensor.float_data());
+    take(tensor.int32_data());
+    take(tensor.int64_data());
+    take(tensor.double_data());
+    take(tensor.uint64_data());
+  }
+  if (values.size() != count) {
+    throw Refusal(fmt::format("tensor '{}' of shape {} holds {} instead of {} numbers", tensor.name(), to_string(shape),
+                              values.size(), count));
+  }
+  return values;
 }
 
 // --- Attributes ----------------------------------------------------------------------------------
@@ -232,7 +390,9 @@ struct Pattern {
   enum class Kind { gelu, silu, hard_swish, layer_normalization, rms_normalization, biased_linear, transposed_matmul };
   Kind kind;
   std::string input;
-  std::vector<const NodeProto*> nodes;  ///< all but the last
+  std::vector<const NodeProto*> nodes = {};  ///< all but the last
+  std::vector<std::string> weights = {};     ///< in the order of the operator's tensors
+  float epsilon = 1e-5F;                     ///< of a normalisation
 };
 
 class PatternFinder {
@@ -260,7 +420,7 @@ class PatternFinder {
     using Kind = Pattern::Kind;
     const std::string& type = last.op_type();
     const auto attempt = [&](Kind kind, auto match) -> std::optional<Pattern> {
-      Pattern pattern{kind, "", {}};
+      Pattern pattern{kind, ""};
       if (!match(pattern)) return std::nullopt;
       return pattern;
     };
@@ -417,7 +577,9 @@ class PatternFinder {
     if (sum == nullptr) return nullptr;
     const NodeProto* mean = nullptr;
     for (const int i : {0, 1}) {
-      if (is_small(sum->input(i))) mean = inner(sum->input(1 - i), "ReduceMean", pattern);
+      if (!is_small(sum->input(i))) continue;
+      mean = inner(sum->input(1 - i), "ReduceMean", pattern);
+      pattern.epsilon = static_cast<float>(constant(sum->input(i))->data->front());
     }
     if (mean == nullptr || !over_last_dimension(*mean)) return nullptr;
     const auto square = producer_.find(mean->input(0));
@@ -435,6 +597,7 @@ class PatternFinder {
     for (const int i : {0, 1}) {
       if (!is_vector(last.input(i))) continue;
       pattern.nodes.clear();
+      pattern.weights = {last.input(i)};
       if (const NodeProto* division = inner(last.input(1 - i), "Div", pattern)) {
         if (root_mean_square(division->input(1), division->input(0), pattern) == nullptr) continue;
         pattern.input = division->input(0);
@@ -473,6 +636,7 @@ class PatternFinder {
         if (mean == nullptr || !over_last_dimension(*mean) || mean->input(0) != minus->second->input(0)) continue;
         pattern = more;
         pattern.input = mean->input(0);
+        pattern.weights = {scaled->input(j), last.input(i)};
         return true;
       }
     }
@@ -507,6 +671,7 @@ class PatternFinder {
       const auto& shape = weight->second.shape;
       if (!shape || shape->size() != 2 || shape->back() != bias->shape->front()) continue;
       pattern.input = product->input(0);
+      pattern.weights = {product->input(1), last.input(i)};
       return true;
     }
     return false;
@@ -614,16 +779,25 @@ const std::set<std::string, std::less<>>& elementwise_operators() {
 }
 
 /// Functions whose attributes a cost model could want, and that are not kept.
-bool has_parameters_of_its_own(const std::string& type) {
-  return type == "Clip" || type == "LeakyRelu" || type == "Elu" || type == "Celu" || type == "Selu" ||
-         type == "HardSigmoid" || type == "Shrink" || type == "ThresholdedRelu" || type == "BitShift" ||
-         type == "Mod" || type == "IsInf";
+bool has_parameters_of_its_own(const NodeProto& node) {
+  const std::string& type = node.op_type();
+  // The default of all but one is what the network means by the bare name.
+  const auto differs = [&node](const char* name, double usual) { return std::abs(real(node, name, usual) - usual) > 1e-6; };
+  if (type == "Clip") return node.input_size() > 1 || node.attribute_size() > 0;
+  if (type == "LeakyRelu") return differs("alpha", 0.01);
+  if (type == "Elu" || type == "Celu" || type == "ThresholdedRelu") return differs("alpha", 1);
+  if (type == "Selu") return differs("alpha", 1.67326319217681884765625) || differs("gamma", 1.05070102214813232421875);
+  if (type == "HardSigmoid") return std::abs(real(node, "alpha", 0.2) - 1.0 / 6) > 1e-6 || differs("beta", 0.5);
+  if (type == "Shrink") return real(node, "bias", 0) != 0 || differs("lambd", 0.5);
+  if (type == "Mod") return integer(node, "fmod", 0) != 0;
+  if (type == "IsInf") return integer(node, "detect_negative", 1) == 0 || integer(node, "detect_positive", 1) == 0;
+  return type == "BitShift";
 }
 
 class Importer {
  public:
-  Importer(const onnx::ModelProto& model, const OnnxDimensions& dimensions)
-      : graph_(model.graph()), dimensions_(dimensions) {
+  Importer(const onnx::ModelProto& model, const OnnxDimensions& dimensions, const WeightSource& source)
+      : graph_(model.graph()), dimensions_(dimensions), source_(source) {
     for (const auto& import : model.opset_import()) {
       if (import.domain().empty() || import.domain() == "ai.onnx") opset_ = import.version();
     }
@@ -668,6 +842,10 @@ class Importer {
     }
     set_outputs();
     result.network = std::move(network_);
+    if (!source_.wanted) return;
+    weights_.resize(result.network.nodes().size());
+    result.weights = std::move(weights_);
+    check(result.network, result.weights);
   }
 
  private:
@@ -716,6 +894,7 @@ class Importer {
       value.learned = is_float(value.type);
       value.shape = Shape(tensor.dims().begin(), tensor.dims().end());
       count_of(*value.shape);
+      if (source_.wanted) throw Refusal(fmt::format("tensor '{}' is sparse: its numbers are not read", value.root));
       value.root = tensor.values().name();
       values_[tensor.values().name()] = std::move(value);
     }
@@ -846,7 +1025,9 @@ class Importer {
     if ((zeros && found.data->size() > 1) || filled_with_zeros) {
       found.node = network_.add(unique(name), Zeros{extents(*found.shape)});
     } else {
+      FloatTensor held = tensor(name, extents(*found.shape));
       found.node = network_.add(unique(name), Constant{extents(*found.shape), found.learned});
+      hold(*found.node, {std::move(held)});
     }
     return *found.node;
   }
@@ -879,14 +1060,107 @@ class Importer {
     return found;
   }
 
-  NodeId add(const NodeProto& node, std::string_view suffix, Operator op, std::vector<NodeId> inputs) {
-    return network_.add(unique(fmt::format("{}/{}", label(node), suffix)), std::move(op), std::move(inputs));
+  NodeId add(const NodeProto& node, std::string_view suffix, Operator op, std::vector<NodeId> inputs,
+             std::vector<FloatTensor> weights = {}) {
+    const NodeId id = network_.add(unique(fmt::format("{}/{}", label(node), suffix)), std::move(op), std::move(inputs));
+    hold(id, std::move(weights));
+    return id;
   }
 
   /// The node's own operator, which bears its name.
-  void finish(const NodeProto& node, Operator op, std::vector<NodeId> inputs) {
+  void finish(const NodeProto& node, Operator op, std::vector<NodeId> inputs, std::vector<FloatTensor> weights = {}) {
     const NodeId id = network_.add(unique(label(node)), std::move(op), std::move(inputs));
+    hold(id, std::move(weights));
     set_output(node, id);
+  }
+
+  // --- Weights ---
+
+  void hold(NodeId id, std::vector<FloatTensor> tensors) {
+    if (!source_.wanted) return;
+    weights_.resize(id + 1);
+    weights_[id] = std::move(tensors);
+  }
+
+  /// A constant's numbers in a shape of as many elements; nothing if they are not wanted.
+  FloatTensor tensor(const std::string& name, Shape to) {
+    FloatTensor result{std::move(to), {}};
+    if (!source_.wanted) return result;
+    result.values = numbers(name);
+    const auto count = static_cast<std::size_t>(elements(result.shape));
+    if (result.values.size() == 1 && count > 1 && count <= most_computed) result.values.assign(count, result.values.front());
+    if (result.values.size() != count) {
+      throw Refusal(fmt::format("'{}' holds {} numbers, needed are those of {}", name, result.values.size(),
+                                to_string(result.shape)));
+    }
+    return result;
+  }
+  FloatTensor tensor(const NodeProto& node, int i, Shape to) { return tensor(node.input(i), std::move(to)); }
+
+  /// A matrix (in, out) of the file as (out, in).
+  FloatTensor turned(const std::string& name, const Shape& from) {
+    return source_.wanted ? transposed(tensor(name, from)) : FloatTensor{};
+  }
+
+  static FloatTensor scaled(FloatTensor by_one, double factor) {
+    for (float& value : by_one.values) value = static_cast<float>(static_cast<double>(value) * factor);
+    return by_one;
+  }
+
+  std::vector<float> numbers(const std::string& name) {
+    const auto found = values_.find(name);
+    if (found == values_.end() || !found->second.constant) {
+      throw Refusal(fmt::format("'{}' is computed from the network's inputs: it is no weight", name));
+    }
+    const Value& constant = found->second;
+    if (constant.source != nullptr) return read_floats(*constant.source, source_);
+    if (constant.data) return {constant.data->begin(), constant.data->end()};
+    if (constant.maker != nullptr) return computed(name, *constant.maker);
+    throw Refusal(fmt::format("the numbers of '{}' are not known", name));
+  }
+
+  /// What a node makes of constants: a network of that node alone says it.
+  std::vector<float> computed(const std::string& name, const NodeProto& node) {
+    if (node.op_type() == "ConstantOfShape") {
+      const AttributeProto* filling = attribute(node, "value");
+      const auto size = static_cast<std::size_t>(count_of(*values_.at(name).shape));
+      if (size <= most_computed) return std::vector<float>(size, filling == nullptr ? 0 : read_floats(filling->t(), source_).at(0));
+    }
+    onnx::ModelProto model;
+    model.add_opset_import()->set_version(opset_);
+    *model.mutable_graph()->add_node() = node;
+    std::vector<FloatTensor> inputs;
+    std::set<std::string> seen;
+    for (int i = 0; i < node.input_size(); ++i) {
+      if (!has(node, i) || !seen.insert(node.input(i)).second) continue;
+      const Value& operand = value(node, i);
+      if (operand.data && !is_float(operand.type)) {  // shapes and positions
+        TensorProto& made = *model.mutable_graph()->add_initializer();
+        made.set_name(node.input(i));
+        made.set_data_type(TensorProto::INT64);
+        for (const std::int64_t extent : *operand.shape) made.add_dims(extent);
+        for (const double element : *operand.data) made.add_int64_data(static_cast<std::int64_t>(element));
+        continue;
+      }
+      auto& info = *model.mutable_graph()->add_input();
+      info.set_name(node.input(i));
+      auto& type = *info.mutable_type()->mutable_tensor_type();
+      type.set_elem_type(operand.type);
+      type.mutable_shape();
+      for (const std::int64_t extent : shape(node, i)) type.mutable_shape()->add_dim()->set_dim_value(extent);
+      inputs.push_back(tensor(node.input(i), extents(shape(node, i))));
+    }
+    model.mutable_graph()->add_output()->set_name(name);
+    OnnxImport alone;
+    if (!inputs.empty()) Importer(model, {}, source_).run(alone);
+    const auto nodes = alone.network.nodes();
+    const bool large = std::any_of(nodes.begin(), nodes.end(), [](const Node& made) {
+      return elements(made.shape) > static_cast<std::int64_t>(most_computed);
+    });
+    if (inputs.empty() || large || alone.count(OnnxFidelity::approximated) > 0) {
+      throw Refusal(fmt::format("the numbers of '{}', which {} computes, are not known", name, node.op_type()));
+    }
+    return execute(alone.network, alone.weights, inputs).front().values;
   }
 
   void set_output(const NodeProto& node, NodeId id, int output = 0) {
@@ -1056,11 +1330,15 @@ class Importer {
       case Pattern::Kind::hard_swish:
         finish(node, Activation{Activation::Kind::hard_swish}, {x});
         break;
-      case Pattern::Kind::layer_normalization:
-        finish(node, LayerNormalization{}, {x});
+      case Pattern::Kind::layer_normalization: {
+        const Shape features{network_.node(x).shape.back()};
+        finish(node, LayerNormalization{pattern.epsilon}, {x},
+               {tensor(pattern.weights[0], features), tensor(pattern.weights[1], features)});
         break;
+      }
       case Pattern::Kind::rms_normalization:
-        finish(node, RmsNormalization{}, {x});
+        finish(node, RmsNormalization{pattern.epsilon}, {x},
+               {tensor(pattern.weights[0], {network_.node(x).shape.back()})});
         break;
       case Pattern::Kind::transposed_matmul: {
         const std::string& source = pattern.nodes.front()->input(0);
@@ -1078,7 +1356,8 @@ class Importer {
                                     to_string(*weight.shape)));
         }
         if (network_.node(x).shape.size() < 2) throw Refusal("a vector times a matrix plus a vector is not supported");
-        finish(node, Linear{weight.shape->back(), true}, {x});
+        finish(node, Linear{weight.shape->back(), true}, {x},
+               {turned(pattern.weights[0], *weight.shape), tensor(pattern.weights[1], {weight.shape->back()})});
         break;
       }
     }
@@ -1159,6 +1438,7 @@ class Importer {
       if (node.output(i).empty()) continue;
       Value& made = values_.at(node.output(i));
       made.constant = true;
+      made.maker = &node;
       if (made.type == TensorProto::UNDEFINED) made.type = value(node, 0).type;
       made.learned = learned && is_float(made.type);
       made.root = root;
@@ -1222,7 +1502,9 @@ class Importer {
     const Value& out = values_.at(node.output(0));
     const bool whole = !is_float(out.type);
     if (type == "Cast") {
+      if (out.type == TensorProto::BFLOAT16) return std::nullopt;
       std::vector<double> result = *in[0];
+      if (out.type == TensorProto::FLOAT16) std::transform(result.begin(), result.end(), result.begin(), to_half);
       if (whole) {
         for (double& element : result) element = std::trunc(element);
       }
@@ -1402,11 +1684,24 @@ class Importer {
   }
 
   /// Adds the operator on images; a sequence gets its shape back.
-  void finish_image(const NodeProto& node, Operator op, NodeId x, bool sequence) {
-    if (!sequence) return finish(node, std::move(op), {x});
-    const NodeId made = add(node, "image_out", std::move(op), {x});
+  void finish_image(const NodeProto& node, Operator op, NodeId x, bool sequence, std::vector<FloatTensor> weights = {}) {
+    if (!sequence) return finish(node, std::move(op), {x}, std::move(weights));
+    const NodeId made = add(node, "image_out", std::move(op), {x}, std::move(weights));
     const Shape& have = network_.node(made).shape;
     finish(node, Reshape{{have[0], have[1], have[3]}}, {made});
+  }
+
+  void quantised() {
+    approximate("the words of the hardware model apply, not 8 bits");
+    if (source_.wanted) throw Refusal("its weights are quantised, and are not read");
+  }
+
+  /// The tensors of a convolution with filters at input `at`.
+  std::vector<FloatTensor> filters_of(const NodeProto& node, int at, Shape filters, std::int64_t outputs, bool bias) {
+    if (filters.size() == 3) filters.insert(filters.begin() + 2, 1);
+    std::vector<FloatTensor> tensors{tensor(node, at, std::move(filters))};
+    if (bias) tensors.push_back(tensor(node, at + 1, {outputs}));
+    return tensors;
   }
 
   const Value& weights(const NodeProto& node, int i) {
@@ -1428,7 +1723,7 @@ class Importer {
       throw Refusal(fmt::format("weights {} with {} groups do not fit input {}", to_string(filters), groups,
                                 to_string(image)));
     }
-    if (quantized || node.op_type() == "ConvInteger") approximate("the words of the hardware model apply, not 8 bits");
+    if (node.op_type() != "Conv") quantised();
     const bool shared = weight.constant && uses_[node.input(at)] > 1;
     if (!weight.constant || filters.size() > 4) {
       const std::int64_t macs = product_of(output_shape(node), Shape(filters.begin() + 1, filters.end()));
@@ -1455,7 +1750,7 @@ class Importer {
       x = add(node, "pad", Pad{{0, 0, w.pads[0], w.pads[1]}, {0, 0, w.pads[2], w.pads[3]}}, {x});
       op.padding_h = op.padding_w = 0;
     }
-    finish_image(node, op, x, image.size() == 3);
+    finish_image(node, op, x, image.size() == 3, filters_of(node, at, filters, filters[0], bias));
   }
 
   static std::int64_t product_of(const Shape& a, const Shape& b) {
@@ -1498,10 +1793,13 @@ class Importer {
                              .output_padding_w = more[1],
                              .groups = groups,
                              .bias = bias};
-    if (w.pads[0] == w.pads[2] && w.pads[1] == w.pads[3]) return finish_image(node, op, x, image.size() == 3);
+    std::vector<FloatTensor> tensors = filters_of(node, 1, filters, op.out_channels, bias);
+    if (w.pads[0] == w.pads[2] && w.pads[1] == w.pads[3]) {
+      return finish_image(node, op, x, image.size() == 3, std::move(tensors));
+    }
     // Nothing is cut off by the operator, then the sides by different amounts.
     op.padding_h = op.padding_w = 0;
-    x = add(node, "whole", op, {x});
+    x = add(node, "whole", op, {x}, std::move(tensors));
     Shape cut = network_.node(x).shape;
     cut[2] -= w.pads[0] + w.pads[2];
     cut[3] -= w.pads[1] + w.pads[3];
@@ -1521,8 +1819,17 @@ class Importer {
     }
     const bool bias = has(node, 2) && value(node, 2).constant && shape(node, 2) == Shape{columns};
     const bool own = b.constant && uses_[node.input(1)] == 1;
-    if (own && (bias || !has(node, 2))) return finish(node, Linear{columns, bias}, {a});
+    const double alpha = real(node, "alpha", 1), beta = real(node, "beta", 1);
+    std::vector<FloatTensor> tensors;
+    if (own) {
+      tensors.push_back(scaled(transposed ? tensor(node, 1, *b.shape) : turned(node.input(1), *b.shape), alpha));
+    }
+    if (own && (bias || !has(node, 2))) {
+      if (bias) tensors.push_back(scaled(tensor(node, 2, {columns}), beta));
+      return finish(node, Linear{columns, bias}, {a}, std::move(tensors));
+    }
     const bool addend = has(node, 2);
+    if ((!own && alpha != 1) || (addend && beta != 1)) approximate("its factors are not kept");
     std::vector<NodeId> inputs{a};
     Operator product = Linear{columns, false};
     if (!own) {
@@ -1530,8 +1837,8 @@ class Importer {
       inputs.push_back(second);
       product = MatMul{transposed};
     }
-    if (!addend) return finish(node, product, inputs);
-    const NodeId made = add(node, "product", product, inputs);
+    if (!addend) return finish(node, product, inputs, std::move(tensors));
+    const NodeId made = add(node, "product", product, inputs, std::move(tensors));
     const NodeId c = input(node, 2);
     finish(node, Add{}, {made, c});
   }
@@ -1539,7 +1846,7 @@ class Importer {
   void matmul(const NodeProto& node) {
     const bool quantized = node.op_type() == "QLinearMatMul";
     const int second = quantized ? 3 : 1;
-    if (node.op_type() != "MatMul") approximate("the words of the hardware model apply, not 8 bits");
+    if (node.op_type() != "MatMul") quantised();
     const Shape a_shape = shape(node, 0), b_shape = shape(node, second);
     const Value& b = value(node, second);
     if (a_shape.empty() || b_shape.empty()) throw Refusal("takes no scalars");
@@ -1548,7 +1855,7 @@ class Importer {
       if (a_shape.back() != b_shape[0]) {
         throw Refusal(fmt::format("matrices {} and {} do not fit", to_string(a_shape), to_string(b_shape)));
       }
-      return finish(node, Linear{b_shape[1], false}, {a});
+      return finish(node, Linear{b_shape[1], false}, {a}, {turned(node.input(second), b_shape)});
     }
     NodeId other_matrix = input(node, second);
     if (a_shape.size() >= 2 && b_shape.size() >= 2) return finish(node, MatMul{}, {a, other_matrix});
@@ -1616,7 +1923,13 @@ class Importer {
     }
     if (shape(node, 0).size() < 2) return other(node, "counted only", 0, 2 * count_of(shape(node, 1)), {0});
     if (count_of(shape(node, 1)) != shape(node, 0)[1]) throw Refusal("the scale does not fit the input");
-    finish(node, BatchNormalization{}, {input(node, 0)});
+    const Shape channels{shape(node, 0)[1]};
+    std::vector<FloatTensor> tensors;
+    for (const int i : {1, 2, 3, 4}) tensors.push_back(tensor(node, i, channels));
+    // duet's own epsilon and the rest of the file's: the same sum.
+    const double more = real(node, "epsilon", static_cast<double>(1e-5F)) - static_cast<double>(1e-5F);
+    for (float& variance : tensors[3].values) variance = static_cast<float>(static_cast<double>(variance) + more);
+    finish(node, BatchNormalization{}, {input(node, 0)}, std::move(tensors));
   }
 
   void layer_normalization(const NodeProto& node) {
@@ -1626,13 +1939,15 @@ class Importer {
     bool statistics = false;
     for (int i = 1; i < node.output_size(); ++i) statistics = statistics || uses_[node.output(i)] > 0;
     const std::int64_t features = count_of(Shape(x_shape.begin() + static_cast<std::ptrdiff_t>(axis), x_shape.end()));
-    if (statistics || !bias || !value(node, 1).constant || count_of(shape(node, 1)) != features || x_shape.size() < 2) {
+    if (statistics || !bias || !value(node, 1).constant || !value(node, 2).constant || count_of(shape(node, 1)) != features || x_shape.size() < 2) {
       return other(node, "counted only", 0, value(node, 1).constant ? count_of(shape(node, 1)) : 0, {0});
     }
     NodeId x = input(node, 0);
-    if (axis + 1 == x_shape.size()) return finish(node, LayerNormalization{}, {x});
+    const LayerNormalization op{static_cast<float>(real(node, "epsilon", static_cast<double>(1e-5F)))};
+    std::vector<FloatTensor> tensors{tensor(node, 1, {features}), tensor(node, 2, {features})};
+    if (axis + 1 == x_shape.size()) return finish(node, op, {x}, std::move(tensors));
     x = add(node, "flat", Reshape{{count_of(x_shape) / features, features}}, {x});
-    x = add(node, "normalized", LayerNormalization{}, {x});
+    x = add(node, "normalized", op, {x}, std::move(tensors));
     finish(node, Reshape{x_shape}, {x});
   }
 
@@ -1691,7 +2006,14 @@ class Importer {
 
   void elementwise(const NodeProto& node) {
     const std::string& type = node.op_type();
-    if (has_parameters_of_its_own(type)) approximate("its attributes are not kept");
+    if (has_parameters_of_its_own(node)) approximate("its attributes are not kept");
+    const int from = value(node, 0).type, to = values_.at(node.output(0)).type;
+    if (type == "Div" && is_whole(from)) approximate("as a division of reals");
+    // Words are the machine's: what changes the format alone changes nothing here.
+    if (type == "Cast" && (is_float(to) || (is_whole(from) && is_whole(to) && to != TensorProto::BOOL))) {
+      if (bytes_of(to) < bytes_of(from)) approximate("the words of the hardware model apply: nothing is rounded");
+      return finish(node, Identity{}, {input(node, 0)});
+    }
     std::vector<NodeId> inputs;
     const bool one = type == "QuantizeLinear" || type == "DequantizeLinear" || type == "Clip";
     for (int i = 0; i < (one ? 1 : node.input_size()); ++i) {
@@ -1717,6 +2039,11 @@ class Importer {
       mask.shape = shape(node, 0);
     }
     pass(node, "does nothing at inference");
+    const auto training = known(node, 2);
+    if (has(node, 2) && (!training || training->front() != 0)) {
+      entry_.fidelity = OnnxFidelity::approximated;
+      entry_.note = "in training mode";
+    }
   }
 
   void concat(const NodeProto& node) {
@@ -1821,8 +2148,13 @@ class Importer {
       const NodeId index = input(node, 1);
       const Embedding op{table[0], table[1]};
       std::vector<NodeId> inputs{index};
-      if (uses_[node.input(0)] > 1) inputs.push_back(input(node, 0));
-      if (!indices.empty() && source.learned) return finish(node, op, inputs);
+      const bool shared = uses_[node.input(0)] > 1;
+      if (!indices.empty() && source.learned) {
+        if (shared) inputs.push_back(input(node, 0));
+        std::vector<FloatTensor> tensors;
+        if (!shared) tensors.push_back(tensor(node, 0, table));
+        return finish(node, op, inputs, std::move(tensors));
+      }
     }
     const auto known_indices = known_integers(node, 1);
     if (known_indices && known_indices->size() == 1) {
@@ -1849,7 +2181,10 @@ class Importer {
     const bool cuts = std::any_of(pads->begin(), pads->end(), [](std::int64_t p) { return p < 0; });
     NodeId x = input(node, 0);
     if (cuts) return other(node, "cuts off");
-    if (text(node, "mode", "constant") != "constant") approximate("as padding with a constant");
+    if (text(node, "mode", "constant") != "constant") approximate("as padding with zeros");
+    const auto filling = known(node, 2);
+    const double number = !has(node, 2) ? real(node, "value", 0) : filling && filling->size() == 1 ? filling->front() : 1;
+    if (number != 0) approximate("as padding with zeros");
     finish(node, Pad{Ints(pads->begin(), middle), Ints(middle, pads->end())}, {x});
   }
 
@@ -1872,13 +2207,41 @@ class Importer {
       }
     }
     const std::string mode = text(node, "mode", "nearest");
+    if (!resizes_by_half_pixels(node, x_shape, output_shape(node))) approximate("its coordinates are not kept");
     finish(node, Resize{extents(output_shape(node)), mode}, {input(node, 0)});
+  }
+
+  /// Whether elements come from where a Resize without attributes takes them.
+  bool resizes_by_half_pixels(const NodeProto& node, const Shape& from, const Shape& to) {
+    const bool old = node.op_type() == "Upsample" || opset_ < 11;
+    const std::string mode = text(node, "mode", "nearest");
+    const std::string coordinates = old ? "asymmetric" : text(node, "coordinate_transformation_mode", "half_pixel");
+    const std::string rounding = old ? "floor" : text(node, "nearest_mode", "round_prefer_floor");
+    const int input = old ? 1 : 2;
+    const auto scales = known(node, input);
+    if (has(node, input) && !scales) return false;
+    bool whole = true, larger_than_one = true;
+    for (std::size_t i = 0; i < from.size(); ++i) {
+      whole = whole && to[i] % from[i] == 0;
+      larger_than_one = larger_than_one && to[i] > 1;
+      // What a scale leaves of an element moves all the others.
+      if (scales && scales->size() == from.size() &&
+          std::abs((*scales)[i] * static_cast<double>(from[i]) - static_cast<double>(to[i])) > 1e-4) {
+        return false;
+      }
+    }
+    if (mode == "nearest" && whole && coordinates == "asymmetric" && rounding == "floor") return true;
+    if (coordinates != "half_pixel" && !(coordinates == "pytorch_half_pixel" && larger_than_one)) return false;
+    if (mode == "nearest") return rounding == "round_prefer_floor";
+    return mode == "linear" ||
+           (mode == "cubic" && real(node, "cubic_coeff_a", -0.75) == -0.75 && integer(node, "exclude_outside", 0) == 0);
   }
 
   void top_k(const NodeProto& node) {
     const Shape x_shape = shape(node, 0);
     const std::size_t axis = axis_of(integer(node, "axis", -1), x_shape.size());
     if (axis + 1 != x_shape.size()) return other(node, "not along the last dimension");
+    if (integer(node, "largest", 1) == 0) approximate("as the largest");
     const Shape made = output_shape(node);
     const NodeId x = input(node, 0);
     bool named = false;
@@ -1898,7 +2261,7 @@ class Importer {
     const bool keep = integer(node, "keepdims", 1) != 0;
     const NodeId x = input(node, 0);
     if (axes && axes->empty() && integer(node, "noop_with_empty_axes", 0) != 0) return finish(node, Identity{}, {x});
-    if (x_shape.empty()) return finish(node, Elementwise{function}, {x});
+    if (x_shape.empty()) return finish(node, Reduce{function, {0}, true}, {x});
     std::set<std::int64_t> sorted;
     for (const std::int64_t axis : axes.value_or(Ints{})) {
       sorted.insert(static_cast<std::int64_t>(axis_of(axis, x_shape.size())));
@@ -1993,6 +2356,8 @@ class Importer {
 
   const onnx::GraphProto& graph_;
   const OnnxDimensions& dimensions_;
+  const WeightSource& source_;
+  NetworkWeights weights_;
   std::int64_t opset_ = 0;
   std::set<std::string> functions_;
   std::unordered_map<std::string, Value> values_;
@@ -2004,7 +2369,7 @@ class Importer {
   OnnxNode entry_;
 };
 
-onnx::ModelProto parse(const std::string& bytes) {
+onnx::ModelProto parse(std::string_view bytes) {
   onnx::ModelProto model;
   google::protobuf::io::CodedInputStream stream(reinterpret_cast<const std::uint8_t*>(bytes.data()),
                                                 static_cast<int>(bytes.size()));
@@ -2067,12 +2432,18 @@ void check_texts(const google::protobuf::Message& message) {
   }
 }
 
-OnnxImport import_bytes(std::string_view bytes, const OnnxDimensions& dimensions) {
+OnnxImport import_bytes(std::string_view bytes, const OnnxDimensions& dimensions, const WeightSource& source) {
   OnnxImport result;
   if (bytes.empty()) throw Refusal("is empty");
-  const std::string graph_only = without_weights(bytes);
-  if (graph_only.size() > std::size_t{1} << 30) throw Refusal("its graph is above 1 GB");
-  onnx::ModelProto model = parse(graph_only);
+  onnx::ModelProto model;
+  if (source.wanted) {
+    if (bytes.size() >= std::size_t{1} << 31) throw Refusal("is above 2 GB: its weights must be external data to be read");
+    model = parse(bytes);
+  } else {
+    const std::string graph_only = without_weights(bytes);
+    if (graph_only.size() > std::size_t{1} << 30) throw Refusal("its graph is above 1 GB");
+    model = parse(graph_only);
+  }
   if (!model.has_graph()) throw Refusal("not an ONNX model: it has no graph");
   check_texts(model);
   for (const auto& [name, value] : dimensions) {
@@ -2088,7 +2459,7 @@ OnnxImport import_bytes(std::string_view bytes, const OnnxDimensions& dimensions
   }
   if (result.opset == 0 && model.opset_import_size() > 0) result.opset = newest_opset;  // other domains only
   if (result.opset < 1) throw Refusal("does not say which version of ONNX's operators it uses");
-  Importer(model, dimensions).run(result);
+  Importer(model, dimensions, source).run(result);
   return result;
 }
 
@@ -2122,12 +2493,15 @@ std::size_t OnnxImport::count(OnnxFidelity fidelity) const {
       std::count_if(nodes.begin(), nodes.end(), [&](const OnnxNode& node) { return node.fidelity == fidelity; }));
 }
 
-OnnxImport import_onnx(const std::filesystem::path& file, const OnnxDimensions& dimensions) {
-  return with_name(file.string(), [&] { return import_bytes(MappedFile(file).bytes(), dimensions); });
+OnnxImport import_onnx(const std::filesystem::path& file, const OnnxDimensions& dimensions, OnnxWeights weights) {
+  return with_name(file.string(), [&] {
+    return import_bytes(MappedFile(file).bytes(), dimensions, {weights == OnnxWeights::read, file.parent_path()});
+  });
 }
 
-OnnxImport import_onnx(std::string_view bytes, const std::string& name, const OnnxDimensions& dimensions) {
-  return with_name(name, [&] { return import_bytes(bytes, dimensions); });
+OnnxImport import_onnx(std::string_view bytes, const std::string& name, const OnnxDimensions& dimensions,
+                       OnnxWeights weights) {
+  return with_name(name, [&] { return import_bytes(bytes, dimensions, {weights == OnnxWeights::read}); });
 }
 
 }  // namespace duet

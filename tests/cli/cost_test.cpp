@@ -321,6 +321,35 @@ TEST_F(Cost, ScaleSimsOwnFilesAreRead) {
   EXPECT_GT(parsed({"cost", "--scalesim", "user.cfg", (*data / "v2_alexnet_part.csv").string()}).at("stall_cycles"), 0);
 }
 
+// --- ONNX files
+
+TEST_F(Cost, AnOnnxFileCostsWhatItsNetworkCosts) {
+  ASSERT_EQ(duet(folder.path(), {"network", "mobilenet_v2", "--weights", "zeros", "--export", "net.onnx"}).exit_code, 0);
+  json file = parsed({"cost", "small.yaml", "net.onnx", "--effort", "20"});
+  json known = parsed({"cost", "small.yaml", "mobilenet_v2", "--effort", "20"});
+  for (const char* key : {"cycles", "energy_j", "macs"}) EXPECT_EQ(file.at(key), known.at(key)) << key;
+  EXPECT_EQ(file.at("workload"), "net");
+
+  EXPECT_THAT(refusal({"cost", "small.yaml", "none.onnx"}), StartsWith("none.onnx: "));
+  EXPECT_THAT(refusal({"cost", "small.yaml", "net.onnx", "--dim", "batch"}), HasSubstr("expected NAME=NUMBER"));
+  EXPECT_THAT(refusal({"cost", "small.yaml", "product.yaml", "--dim", "batch=1"}), HasSubstr("--dim is for ONNX files"));
+
+  // The same file as a space: hardware for a model.
+  write_file(folder / "search.yaml", R"(
+space:
+  network: {type: onnx_model, file: net.onnx, variants: {weight_bits: [4, 8], activation_bits: 8}}
+  accelerator: {type: systolic_array, rows: [8, 16], columns: 16}
+estimators: [analytical]
+objectives: [latency_s, area_mm2]
+search: random
+budget: 4
+)");
+  const Finished run = duet(folder.path(), {"run", "-q", "search.yaml"});
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+  write_file(folder / "missing.yaml", "space: {network: {type: onnx_model, file: other.onnx}}\n");
+  EXPECT_THAT(refusal({"validate", "missing.yaml"}), StartsWith("missing.yaml:1:45: there is no file 'other.onnx'"));
+}
+
 // --- What is said of wrong files
 
 TEST_F(Cost, WrongFilesAreRefusedWithOneSentence) {

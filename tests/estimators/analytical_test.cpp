@@ -259,6 +259,59 @@ TEST(NetworkCounts, CountsByHand) {
   EXPECT_EQ(value(*estimator, evaluation, "parameters"), 5 * 27 + 7 * 20 + 7);
   // input (96) and conv (40) are alive together; later conv, relu and sum: 120.
   EXPECT_EQ(value(*estimator, evaluation, "peak_activations"), 136);
+  // Nothing said: dense, 32 bits.
+  EXPECT_EQ(value(*estimator, evaluation, "effective_macs"), 40 * 27 + 14 * 20);
+  EXPECT_EQ(value(*estimator, evaluation, "bit_operations"), (40 * 27 + 14 * 20) * 1024);
+  EXPECT_EQ(value(*estimator, evaluation, "weight_bytes"), 4 * (5 * 27 + 7 * 20 + 7));
+}
+
+/// The same layers; 2:4 sparse weights of 4 bits under activations of 8, and half of the weights of 2 bits anywhere.
+TEST(NetworkCounts, KnowsNumberFormats) {
+  Catalog<SpacePlugin> catalog("space");
+  catalog.add({"fixed", "A network for tests.", "", {}, [](const Options&) {
+                 return std::make_unique<FixedPart>(
+                     [](std::int64_t) -> std::optional<Network> {
+                       Network network;
+                       const NodeId input = network.add("input", Input{{1, 4, 2, 2}});
+                       const NodeId conv = network.add("conv", Convolution{.out_channels = 6}, {input});
+                       const NodeId flat = network.add("flat", Flatten{}, {conv});
+                       const NodeId fc = network.add("fc", Linear{10, true}, {flat});
+                       network.set_format(conv, {.weight_bits = 4, .activation_bits = 8, .density = 0.5, .sparsity_group = 4});
+                       network.set_format(fc, {.weight_bits = 2, .activation_bits = 0, .density = 0.5});
+                       return network;
+                     },
+                     nullptr);
+               }});
+  const DesignSpace space = DesignSpace::read(Config::parse("net: {type: fixed}", "space.yaml"), catalog);
+  const auto estimator = make_estimator("network_counts", "{}", space);
+  const Evaluation evaluation = estimate_checked(*estimator, sampled_design(space, 0));
+  ASSERT_EQ(evaluation.status, Status::ok) << evaluation.reason;
+  EXPECT_EQ(value(*estimator, evaluation, "macs"), 4 * 24 + 240);
+  EXPECT_EQ(value(*estimator, evaluation, "effective_macs"), 4 * 12 + 120);
+  EXPECT_EQ(value(*estimator, evaluation, "bit_operations"), 48 * 4 * 8 + 120 * 2 * 32);
+  // conv: 12 weights of 4 bits and 2 of position; fc: 120 of 2 bits, a bitmap of 240, 10 biases of 32 bits.
+  EXPECT_EQ(value(*estimator, evaluation, "weight_bytes"), (12 * 6 + 120 * 2 + 240 + 320) / 8);
+}
+
+/// Words as narrow as the layers': twice as many in the same room and time.
+TEST(Analytical, NarrowLayersCostWhatANarrowMachineCosts) {
+  const auto evaluate = [](const std::string& variants, const std::string& array) {
+    Catalog<SpacePlugin> catalog("space");
+    add_builtin_spaces(catalog);
+    const DesignSpace space = DesignSpace::read(
+        Config::parse("network: {type: nas_bench_macro, architecture: '11111111'" + variants +
+                          "}\naccelerator: {type: systolic_array, rows: 16, columns: 16, " + array + "}\n",
+                      "space.yaml"),
+        catalog);
+    const auto estimator = make_estimator("analytical", "{}", space);
+    const Evaluation evaluation = estimate_checked(*estimator, space.design(space.space().unrank(0)));
+    EXPECT_EQ(evaluation.status, Status::ok) << evaluation.reason;
+    return value(*estimator, evaluation, "dram_bytes");
+  };
+  const double wide = evaluate("", "word_bits: 8");
+  EXPECT_EQ(evaluate(", variants: {weight_bits: 8, activation_bits: 16}", "word_bits: 8"), wide);
+  EXPECT_EQ(evaluate(", variants: {weight_bits: 2, activation_bits: 8}", "word_bits: 8"), wide);  // the wider decides
+  EXPECT_LT(evaluate(", variants: {weight_bits: 4, activation_bits: 4}", "word_bits: 8"), 0.6 * wide);
 }
 
 TEST(NetworkCounts, NeedsANetwork) {

@@ -567,6 +567,35 @@ TEST(Trainer, FewerBitsCostAccuracyOnAverage) {
   EXPECT_LT(mean[0], mean[5] - 0.1);    // 2 bits: much
 }
 
+/// Accuracy of the same weights under one format for all layers.
+TEST(Trainer, LayersMayHaveWidthsAndSparsityOfTheirOwn) {
+  REQUIRE_TRAINER();
+  const ImageSet train = toy_images(400, 1);
+  const ImageSet other = toy_images(400, 2);
+  const Network network = small_cnn(8, 6, 2, toy_classes);
+  const Training training = load_trainer().train(network, short_recipe(), train, 1, 0, {});
+  ASSERT_EQ(training.status, Status::ok) << training.reason;
+  const auto accuracy = [&](const NumberFormat& format, std::int64_t word_bits) {
+    std::vector<NumberFormat> formats(network.nodes().size());
+    for (NodeId id = 0; id < formats.size(); ++id) {
+      if (is_layer(network.node(id).op)) formats[id] = format;
+    }
+    return training.model->accuracy(other, word_bits, formats);
+  };
+  for (const std::int64_t bits : {2, 4, 8}) {
+    // Widths of the layers stand in for the machine's, and the machine's for what is not said.
+    EXPECT_EQ(accuracy({.weight_bits = bits, .activation_bits = bits}, 32), training.model->accuracy(other, bits));
+    EXPECT_EQ(accuracy({}, bits), training.model->accuracy(other, bits));
+    EXPECT_EQ(accuracy({.weight_bits = bits}, bits), training.model->accuracy(other, bits));
+  }
+  const double dense = training.model->accuracy(other, 32);
+  EXPECT_EQ(accuracy({.density = 1}, 32), dense);
+  EXPECT_GT(accuracy({.density = 0.9}, 32), dense - 0.1);
+  EXPECT_LT(accuracy({.density = 0.02}, 32), dense - 0.1);
+  // Groups are a restriction: seldom better, and of one weight in four hardly anything is left.
+  EXPECT_LE(accuracy({.density = 0.25, .sparsity_group = 4}, 32), dense);
+}
+
 // --- Fashion-MNIST -------------------------------------------------------------------------------
 
 TEST(SlowTrained, LearnsFashionMnistInOneEpoch) {

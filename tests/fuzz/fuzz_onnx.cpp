@@ -1,15 +1,50 @@
 #include "core/errors.hpp"
+#include "spaces/execution.hpp"
 #include "spaces/onnx.hpp"
 #include "tests/fuzz/targets.hpp"
 
 namespace duet::fuzz {
 
-void fuzz_onnx(std::string_view input) {
-  constexpr const char* name = "model.onnx";
+namespace {
+
+constexpr const char* name = "model.onnx";
+
+OnnxDimensions dimensions_for(std::string_view input) {
+  const bool symbolic = input.find("batch") != std::string_view::npos;
+  return symbolic ? OnnxDimensions{{"batch", 2}} : OnnxDimensions{};
+}
+
+/// Weights change nothing about the network, and what is small can be run or says why not.
+void read_weights(std::string_view input, const Network& network) {
   OnnxImport imported;
   try {
-    const bool symbolic = input.find("batch") != std::string_view::npos;
-    imported = import_onnx(input, name, symbolic ? OnnxDimensions{{"batch", 2}} : OnnxDimensions{});
+    imported = import_onnx(input, name, dimensions_for(input), OnnxWeights::read);
+  } catch (const ConfigError& error) {
+    require_sentence(error.what());
+    return;
+  }
+  require(imported.network == network, "weights change nothing about the network");
+  std::vector<FloatTensor> inputs;
+  std::int64_t work = network.macs();
+  for (const Node& node : network.nodes()) {
+    work += elements(node.shape);
+    if (work > 1'000'000) return;
+    if (!std::holds_alternative<Input>(node.op)) continue;
+    inputs.push_back({node.shape, std::vector<float>(static_cast<std::size_t>(elements(node.shape)), 1)});
+  }
+  try {
+    execute(network, imported.weights, inputs);
+  } catch (const NetworkError& error) {
+    require_sentence(error.what());
+  }
+}
+
+}  // namespace
+
+void fuzz_onnx(std::string_view input) {
+  OnnxImport imported;
+  try {
+    imported = import_onnx(input, name, dimensions_for(input));
   } catch (const ConfigError& error) {
     require(std::string_view(error.what()).starts_with("model.onnx: "), "errors name the file", error.what());
     require_sentence(error.what());
@@ -26,6 +61,7 @@ void fuzz_onnx(std::string_view input) {
   for (const OnnxNode& node : imported.nodes) {
     require(node.fidelity == OnnxFidelity::modelled || !node.note.empty(), "what is not modelled has a reason", node.type);
   }
+  read_weights(input, network);
   // What duet can write it can read, and nothing is lost on the way.
   if (parameters > 10'000 || network.nodes().size() > 200) return;
   const std::filesystem::path file = scratch_folder() / name;

@@ -16,6 +16,7 @@
 
 #include "core/config.hpp"
 #include "experiments/specification.hpp"
+#include "spaces/onnx_model.hpp"
 #include "tests/testing.hpp"
 
 namespace duet {
@@ -460,7 +461,8 @@ void check_pages(const Catalog<Plugin>& catalog, const std::string& folder) {
 }
 
 TEST(Docs, EveryPluginHasItsPageWithAllOptionsAndDefaults) {
-  const Registry registry = builtin_registry();
+  Registry registry = builtin_registry();
+  registry.spaces.add(onnx_model_space());
   check_pages(registry.spaces, "spaces");
   check_pages(registry.estimators, "estimators");
   check_pages(registry.strategies, "strategies");

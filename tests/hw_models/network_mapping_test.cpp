@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "core/key_value_store.hpp"
+#include "hw_models/number_format.hpp"
 #include "spaces/zoo.hpp"
 
 namespace duet {
@@ -94,6 +95,45 @@ TEST(NetworkMapping, SaysWhichLayerHasNone) {
   EXPECT_NE(mapped.why_none.find("layer '"), std::string::npos);
   EXPECT_NE(mapped.why_none.find("that's too many channels"), std::string::npos);
   EXPECT_GT(mapped.cycles, 0);
+}
+
+TEST(NumberFormats, NarrowNumbersArePackedInMemories) {
+  Architecture machine = architecture();
+  machine.levels[0].word_bits = {16, 16, 16};
+  machine.levels[0].shared_bandwidth = 4;
+  machine.levels[1].word_bits = {8, 16, 32};
+  machine.levels[1].block_bits = 64;
+  machine.levels[1].read_bandwidth = 2;
+  const Architecture same = packed(machine, {.density = 0.5, .sparsity_group = 4});
+  EXPECT_EQ(same, machine);
+
+  const Architecture narrow = packed(machine, {.weight_bits = 4, .activation_bits = 8});
+  EXPECT_EQ(narrow.levels[0].word_bits, (std::array<std::int64_t, tensor_count>{4, 8, 8}));
+  EXPECT_EQ(narrow.levels[0].block_bits, 16);        // what one access moved
+  EXPECT_EQ(narrow.levels[0].shared_bandwidth, 8.0);  // the widest tensor halves
+  EXPECT_EQ(narrow.levels[1].word_bits, (std::array<std::int64_t, tensor_count>{4, 8, 32}));
+  EXPECT_EQ(narrow.levels[1].block_words(Tensor::weight), 16);
+  EXPECT_EQ(narrow.levels[1].read_bandwidth, 2.0);  // partial sums stay
+  EXPECT_EQ(packed(machine, {.weight_bits = 32, .activation_bits = 32}).levels[1].word_bits, machine.levels[1].word_bits);
+
+  const SystolicArray array = packed(SystolicArray{}, {.weight_bits = 2, .activation_bits = 4});
+  EXPECT_EQ(array.word_bits, 4);
+  EXPECT_EQ(packed(SystolicArray{}, {.weight_bits = 2}).word_bits, SystolicArray{}.word_bits);
+}
+
+TEST(NumberFormats, EqualLayersOfDifferentWidthsAreDifferentWork) {
+  Network network;
+  NodeId x = network.add("input", Input{{1, 32, 8, 8}});
+  for (const char* name : {"a", "b", "c"}) x = network.add(name, Convolution{.out_channels = 32}, {x});
+  ASSERT_EQ(einsums(network).size(), 1u);
+  network.set_format(2, {.weight_bits = 4, .activation_bits = 4});
+  const std::vector<RepeatedEinsum> works = einsums(network);
+  ASSERT_EQ(works.size(), 2u);
+  EXPECT_EQ(works[0].repeats, 2);
+  EXPECT_EQ(works[1].format.weight_bits, 4);
+  const OneMapping mapper;
+  const NetworkMapping mapped = map_network(network, architecture(), mapper, {});
+  EXPECT_LT(mapped.layers[1].cost.energy_j, mapped.layers[0].cost.energy_j);
 }
 
 TEST(MappingCache, AnswersFromMemoryAndStore) {

@@ -1,0 +1,330 @@
+#include "spaces/variants.hpp"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <string>
+#include <fmt/format.h>
+#include <utility>
+
+#include "core/errors.hpp"
+#include "core/random.hpp"
+#include "spaces/blocks.hpp"
+
+namespace duet {
+namespace {
+
+const std::vector<std::string> replacement_names{"none", "depthwise_separable", "max_pool"};
+
+const std::vector<Option> option_table{
+    {.name = "segments",
+     .kind = Option::Kind::integer,
+     .fallback = "1",
+     .sentence = "Parts of equal numbers of layers, in order, each with widths, sparsity and replacement of its own; as "
+                 "many as the network has layers: layer by layer.",
+     .minimum = 1,
+     .maximum = 1'000},
+    {.name = "weight_bits",
+     .kind = Option::Kind::integers,
+     .fallback = "[]",
+     .sentence = "Widths of weights to choose from; empty: as wide as the hardware's words.",
+     .minimum = 1,
+     .maximum = 64},
+    {.name = "activation_bits",
+     .kind = Option::Kind::integers,
+     .fallback = "[]",
+     .sentence = "Widths of the layers' inputs to choose from.",
+     .minimum = 1,
+     .maximum = 64},
+    {.name = "sparsity",
+     .kind = Option::Kind::list,
+     .fallback = "[]",
+     .sentence = "Of the weights, to choose from: the share of zeros (0.75), or N:M with N of M weights kept (\"2:4\").",
+     .words = {}},
+    {.name = "replacement",
+     .kind = Option::Kind::words,
+     .fallback = "[]",
+     .sentence = "What stands in for convolutions with a window, to choose from.",
+     .words = replacement_names},
+    {.name = "resolution",
+     .kind = Option::Kind::integers,
+     .fallback = "[]",
+     .sentence = "Sides of the square input image to choose from; empty: as the space has it.",
+     .minimum = 1,
+     .maximum = 65'536}};
+
+/// "0.75" or "2:4". \returns nothing if it is neither.
+std::optional<NumberFormat> read_sparsity(const std::string& text) {
+  NumberFormat format;
+  const auto whole = [](std::string_view digits) -> std::optional<std::int64_t> {
+    if (digits.empty() || digits.size() > 4 || digits.find_first_not_of("0123456789") != std::string_view::npos) return {};
+    return std::stoll(std::string(digits));
+  };
+  if (const std::size_t colon = text.find(':'); colon != std::string::npos) {
+    const auto kept = whole(std::string_view(text).substr(0, colon));
+    const auto group = whole(std::string_view(text).substr(colon + 1));
+    if (!kept || !group || *kept < 1 || *kept > *group) return {};
+    if (*kept == *group) return format;
+    format.density = static_cast<double>(*kept) / static_cast<double>(*group);
+    format.sparsity_group = *group;
+    return format;
+  }
+  std::size_t used = 0;
+  try {
+    const double zeros = std::stod(text, &used);
+    if (used != text.size() || !(zeros >= 0 && zeros < 1)) return {};
+    format.density = 1 - zeros;
+  } catch (const std::exception&) {
+    return {};
+  }
+  return format;
+}
+
+std::vector<double> ascending(const Options& options, std::string_view name) {
+  std::vector<double> values = options.quantities(name);
+  std::sort(values.begin(), values.end());
+  if (std::adjacent_find(values.begin(), values.end()) != values.end()) options.fail(name, "a value is listed twice");
+  return values;
+}
+
+bool window(const Convolution& op) { return op.kernel_h > 1 || op.kernel_w > 1; }
+
+/// `origin`: for every node of the result the one it stands for.
+Network replace(const Network& network, std::span<const Replacement> replacements, std::vector<NodeId>& origin) {
+  Network result;
+  std::vector<NodeId> renumbered(network.nodes().size());
+  const auto add = [&](NodeId id, std::string name, Operator op, std::vector<NodeId> inputs) {
+    origin.push_back(id);
+    return result.add(std::move(name), std::move(op), std::move(inputs));
+  };
+  for (NodeId id = 0; id < network.nodes().size(); ++id) {
+    const Node& node = network.node(id);
+    std::vector<NodeId> inputs;
+    for (const NodeId input : node.inputs) inputs.push_back(renumbered[input]);
+    const auto* convolution = std::get_if<Convolution>(&node.op);
+    if (convolution != nullptr && replacements[id] == Replacement::depthwise_separable && window(*convolution) &&
+        convolution->groups == 1) {
+      Convolution depthwise = *convolution;
+      depthwise.out_channels = depthwise.groups = network.node(node.inputs[0]).shape[1];
+      depthwise.bias = false;
+      renumbered[id] = add(id, node.name + ".depthwise", depthwise, std::move(inputs));
+      renumbered[id] = add(id, node.name, Convolution{.out_channels = convolution->out_channels, .bias = convolution->bias},
+                           {renumbered[id]});
+    } else if (convolution != nullptr && replacements[id] == Replacement::max_pool && window(*convolution) &&
+               convolution->out_channels == network.node(node.inputs[0]).shape[1]) {
+      const WindowPool pool{.kind = Pool::Kind::max,
+                            .kernel_h = convolution->kernel_h,
+                            .kernel_w = convolution->kernel_w,
+                            .stride_h = convolution->stride_h,
+                            .stride_w = convolution->stride_w,
+                            .padding_top = convolution->padding_h,
+                            .padding_left = convolution->padding_w,
+                            .padding_bottom = convolution->padding_h,
+                            .padding_right = convolution->padding_w,
+                            .dilation_h = convolution->dilation_h,
+                            .dilation_w = convolution->dilation_w};
+      const bool square = pool.kernel_h == pool.kernel_w && pool.stride_h == pool.stride_w && pool.dilation_h == 1 &&
+                          pool.dilation_w == 1 && pool.padding_top == pool.padding_left &&
+                          2 * pool.padding_top <= pool.kernel_h;
+      // The plain operator where it will do: trainers know it.
+      const Operator op = square ? Operator(Pool{.kind = Pool::Kind::max, .kernel = pool.kernel_h, .stride = pool.stride_h,
+                                                 .padding = pool.padding_top})
+                                 : Operator(pool);
+      renumbered[id] = add(id, node.name, op, std::move(inputs));
+    } else {
+      renumbered[id] = add(id, node.name, node.op, std::move(inputs));
+    }
+  }
+  result.set_output(renumbered[network.output()]);
+  return result;
+}
+
+class Variants final : public DesignPart {
+ public:
+  Variants(std::shared_ptr<const DesignPart> part, const Options& options)
+      : part_(std::move(part)),
+        segments_(static_cast<std::size_t>(options.integer("segments"))),
+        weight_bits_(ascending(options, "weight_bits")),
+        activation_bits_(ascending(options, "activation_bits")),
+        sparsities_(options.list("sparsity")),
+        replacements_(options.list("replacement")),
+        resolutions_(ascending(options, "resolution")) {
+    for (std::size_t i = 0; i < sparsities_.size(); ++i) {
+      const auto format = read_sparsity(sparsities_[i]);
+      if (!format) {
+        options.fail("sparsity", fmt::format("'{}' is no sparsity: expected a share of zeros below 1 (0.75), or N:M with N "
+                                             "of M weights kept (\"2:4\")", sparsities_[i]));
+      }
+      formats_.push_back(*format);
+      if (std::find(formats_.begin(), formats_.end() - 1, *format) != formats_.end() - 1) {
+        options.fail("sparsity", fmt::format("'{}' is listed twice", sparsities_[i]));
+      }
+    }
+    probe(options);
+  }
+
+  std::vector<SpaceNode> nodes() const override {
+    std::vector<SpaceNode> dimensions;
+    if (!resolutions_.empty()) dimensions.push_back(ordinal("resolution", resolutions_, "1", "Side of the input image."));
+    for (std::size_t i = 1; i <= segments_; ++i) {
+      std::vector<SpaceNode> of_segment;
+      if (!weight_bits_.empty()) of_segment.push_back(ordinal("weight_bits", weight_bits_, "bit", "Width of weights."));
+      if (!activation_bits_.empty()) {
+        of_segment.push_back(ordinal("activation_bits", activation_bits_, "bit", "Width of the layers' inputs."));
+      }
+      if (!sparsities_.empty()) {
+        of_segment.push_back(choice("sparsity", sparsities_, "Share of zeros among the weights, or how many of how many are kept."));
+      }
+      if (!replacements_.empty()) {
+        of_segment.push_back(choice("replacement", replacements_, "What stands in for convolutions with a window."));
+      }
+      if (!of_segment.empty()) dimensions.push_back(group(fmt::format("segment{}", i), std::move(of_segment)));
+    }
+    std::vector<SpaceNode> nodes = part_->nodes();
+    if (!dimensions.empty()) nodes.push_back(group("variants", std::move(dimensions)));
+    return nodes;
+  }
+
+  std::vector<PartQuantity> quantities() const override {
+    std::vector<PartQuantity> counted = network_quantities([this](const Assignment& a) { return build(a); });
+    std::vector<PartQuantity> quantities = part_->quantities();
+    if (replacements_.empty() && resolutions_.empty()) return quantities;
+    // Others of the part's are of the network before its layers are replaced: they go.
+    std::erase_if(quantities, [&](const PartQuantity& quantity) {
+      return std::none_of(counted.begin(), counted.end(), [&](const PartQuantity& c) { return c.name == quantity.name; });
+    });
+    for (PartQuantity& quantity : quantities) {
+      for (PartQuantity& c : counted) {
+        if (c.name == quantity.name) quantity.compute = c.compute;
+      }
+    }
+    return quantities;
+  }
+
+  std::vector<PartLabel> labels() const override { return part_->labels(); }
+  std::vector<std::string> constraints() const override { return part_->constraints(); }
+  std::optional<Network> network(const Assignment& assignment) const override { return build(assignment); }
+
+ private:
+  /// One design for each resolution: what no network of the space can be is found at once.
+  void probe(const Options& options) const {
+    const Space space({group("network", part_->nodes())});
+    Random random(0, "variants");
+    const Candidate candidate = space.sample_any(random);
+    std::optional<Network> network;
+    try {
+      network = part_->network(Assignment(space, candidate, "network"));
+    } catch (const NetworkError&) {  // no sensible network, but one
+      return;
+    }
+    if (!network) options.fail("segments", "variants are of networks, and this part of the space is none");
+    for (const double side : resolutions_) {
+      try {
+        resized(*network, static_cast<std::int64_t>(side), static_cast<std::int64_t>(side));
+      } catch (const NetworkError& error) {
+        options.fail("resolution", fmt::format("networks of this space cannot have images of {0}×{0}: {1}", side, error.what()));
+      }
+    }
+  }
+
+  Network build(const Assignment& assignment) const {
+    Network network = *part_->network(assignment);
+    if (!resolutions_.empty()) {
+      const std::int64_t side = assignment.integer("variants.resolution");
+      network = resized(network, side, side);
+    }
+    // Replaced layers belong to the segment of the original.
+    std::vector<NodeId> layers;
+    for (NodeId id = 0; id < network.nodes().size(); ++id) {
+      if (is_layer(network.node(id).op)) layers.push_back(id);
+    }
+    std::vector<std::size_t> segment(network.nodes().size(), 0);
+    for (std::size_t i = 0; i < layers.size(); ++i) segment[layers[i]] = 1 + i * segments_ / layers.size();
+
+    if (!replacements_.empty()) {
+      std::vector<Replacement> replacements(network.nodes().size(), Replacement::none);
+      for (const NodeId id : layers) {
+        const std::string& chosen = assignment.option(path(segment[id], "replacement"));
+        const auto found = std::find(replacement_names.begin(), replacement_names.end(), chosen);
+        replacements[id] = static_cast<Replacement>(found - replacement_names.begin());
+      }
+      std::vector<NodeId> origin;
+      network = replace(network, replacements, origin);
+      std::vector<std::size_t> moved;
+      for (const NodeId id : origin) moved.push_back(segment[id]);
+      segment = std::move(moved);
+    }
+    for (NodeId id = 0; id < network.nodes().size(); ++id) {
+      if (segment[id] == 0 || !is_layer(network.node(id).op)) continue;
+      NumberFormat format;
+      if (!std::holds_alternative<MatMul>(network.node(id).op)) {
+        if (!sparsities_.empty()) {
+          const auto found = std::find(sparsities_.begin(), sparsities_.end(), assignment.option(path(segment[id], "sparsity")));
+          format = formats_[static_cast<std::size_t>(found - sparsities_.begin())];
+        }
+        if (!weight_bits_.empty()) format.weight_bits = assignment.integer(path(segment[id], "weight_bits"));
+      }
+      if (!activation_bits_.empty()) format.activation_bits = assignment.integer(path(segment[id], "activation_bits"));
+      network.set_format(id, format);
+    }
+    return network;
+  }
+
+  static std::string path(std::size_t segment, std::string_view name) {
+    return fmt::format("variants.segment{}.{}", segment, name);
+  }
+
+  std::shared_ptr<const DesignPart> part_;
+  std::size_t segments_;
+  std::vector<double> weight_bits_, activation_bits_;
+  std::vector<std::string> sparsities_;
+  std::vector<NumberFormat> formats_;  ///< of `sparsities_`
+  std::vector<std::string> replacements_;
+  std::vector<double> resolutions_;
+};
+
+}  // namespace
+
+std::span<const Option> variant_options() { return option_table; }
+
+std::shared_ptr<const DesignPart> with_variants(std::shared_ptr<const DesignPart> part, const Options& options) {
+  return std::make_shared<Variants>(std::move(part), options);
+}
+
+Network replaced(const Network& network, std::span<const Replacement> replacements) {
+  std::vector<NodeId> origin;
+  Network result = replace(network, replacements, origin);
+  for (NodeId id = 0; id < origin.size(); ++id) {
+    if (is_layer(result.node(id).op)) result.set_format(id, network.node(origin[id]).format);
+  }
+  return result;
+}
+
+Network resized(const Network& network, std::int64_t height, std::int64_t width) {
+  Network result;
+  std::int64_t old_height = 0, old_width = 0;
+  for (NodeId id = 0; id < network.nodes().size(); ++id) {
+    const Node& node = network.node(id);
+    Operator op = node.op;
+    if (auto* input = std::get_if<Input>(&op); input != nullptr && input->shape.size() == 4) {
+      old_height = input->shape[2];
+      old_width = input->shape[3];
+      input->shape[2] = height;
+      input->shape[3] = width;
+    } else if (auto* zeros = std::get_if<Zeros>(&op); zeros != nullptr && zeros->shape.size() == 4) {
+      for (const auto [axis, to, from] : {std::array{std::int64_t{2}, height, old_height}, {3, width, old_width}}) {
+        std::int64_t& extent = zeros->shape[static_cast<std::size_t>(axis)];
+        if (extent * to % from != 0) {
+          throw NetworkError(fmt::format("node '{}' (zeros): an extent of {} does not scale by {} / {}", node.name, extent, to, from));
+        }
+        extent = extent * to / from;
+      }
+    }
+    const NodeId added = result.add(node.name, std::move(op), node.inputs);
+    if (node.format != NumberFormat{}) result.set_format(added, node.format);
+  }
+  result.set_output(network.output());
+  return result;
+}
+
+}  // namespace duet

@@ -1,0 +1,200 @@
+#include "spaces/variants.hpp"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "spaces/zoo.hpp"
+#include "tests/spaces/read_space.hpp"
+
+namespace duet {
+namespace {
+
+using ::testing::HasSubstr;
+using namespace duet::testing;
+
+/// Layers of a network, in order.
+std::vector<Node> layers_of(const Network& network) {
+  std::vector<Node> layers;
+  for (const Node& node : network.nodes()) {
+    if (is_layer(node.op)) layers.push_back(node);
+  }
+  return layers;
+}
+
+TEST(Variants, AddDimensionsToAnyNetworkSpace) {
+  const DesignSpace space = read_space(R"(
+network:
+  type: nas_bench_macro
+  variants: {segments: 3, weight_bits: [8, 4], activation_bits: 8, sparsity: [0, 0.5, "2:4"], resolution: [24, 32, 48]}
+)");
+  EXPECT_EQ(space.space().cardinality().exact, 6'561u * 3 * (2u * 3) * (2u * 3) * (2u * 3));
+  EXPECT_TRUE(space.space().find("network.variants.segment3.sparsity").has_value());
+  Random random(1, "variants");
+  for (int i = 0; i < 300; ++i) {
+    const Candidate candidate = space.space().sample(random);
+    const Network network = network_of(space, candidate);
+    const auto side = static_cast<std::int64_t>(space.space().number(candidate, "network.variants.resolution"));
+    EXPECT_EQ(network.node(0).shape, (Shape{1, 3, side, side}));
+    EXPECT_EQ(quantity(space, candidate, "network.macs"), static_cast<double>(network.macs()));
+    const std::vector<Node> layers = layers_of(network);
+    for (std::size_t k = 0; k < layers.size(); ++k) {
+      const std::string segment = fmt::format("network.variants.segment{}.", 1 + k * 3 / layers.size());
+      const NumberFormat& format = layers[k].format;
+      EXPECT_EQ(static_cast<double>(format.weight_bits), space.space().number(candidate, segment + "weight_bits"));
+      EXPECT_EQ(format.activation_bits, 8);
+      const std::string& sparsity = space.space().option(candidate, segment + "sparsity");
+      EXPECT_EQ(format.density, sparsity == "0" ? 1 : 0.5);
+      EXPECT_EQ(format.sparsity_group, sparsity == "2:4" ? 4 : 0);
+    }
+  }
+}
+
+TEST(Variants, AsManySegmentsAsLayersAreLayerByLayer) {
+  const DesignSpace space = read_space("network: {type: zoo, network: alexnet, variants: {segments: 8, weight_bits: [2, 4]}}");
+  const std::size_t layers = layers_of(zoo_network("alexnet").build()).size();
+  ASSERT_EQ(layers, 8u);
+  for (std::uint64_t rank = 0; rank < 256; ++rank) {
+    const std::vector<Node> nodes = layers_of(network_of(space, space.space().unrank(rank)));
+    std::uint64_t bits = 0;
+    for (const Node& node : nodes) bits = 2 * bits + (node.format.weight_bits == 4 ? 1 : 0);
+    EXPECT_EQ(bits, rank);
+  }
+}
+
+TEST(Variants, FormatsAreNeitherFunctionNorStructureButCount) {
+  Network network = zoo_network("alexnet").build();
+  const Network plain = network;
+  NodeId convolution = 0;
+  while (!is_layer(network.node(convolution).op)) ++convolution;
+  network.set_format(convolution, {.weight_bits = 4, .activation_bits = 8, .density = 0.5, .sparsity_group = 4});
+  EXPECT_NE(network.fingerprint(), plain.fingerprint());
+  EXPECT_EQ(network.without_formats(), plain);
+  EXPECT_EQ(network.macs(), plain.macs());
+  EXPECT_EQ(network.pruned().node(convolution).format.weight_bits, 4);
+  EXPECT_EQ(to_string(network.node(convolution).format), "4-bit weights, 8-bit activations, 2:4 sparse");
+  EXPECT_EQ(network.weights(convolution), 64 * 3 * 11 * 11);
+
+  EXPECT_THROW(network.set_format(0, {.weight_bits = 4}), NetworkError);
+  EXPECT_THROW(network.set_format(convolution, {.weight_bits = 65}), NetworkError);
+  EXPECT_THROW(network.set_format(convolution, {.density = 0}), NetworkError);
+  EXPECT_THROW(network.set_format(convolution, {.density = 0.3, .sparsity_group = 4}), NetworkError);
+  Network product;
+  product.add("x", Input{{2, 3, 3}});
+  product.add("square", MatMul{}, {0, 0});
+  EXPECT_THROW(product.set_format(1, {.weight_bits = 4}), NetworkError);
+  product.set_format(1, {.activation_bits = 4});
+}
+
+/// 1×2×6×6; 3×3 to 2 channels, 3×3 of stride 2 to 4 channels, 1×1 to 4 channels.
+Network small() {
+  Network network;
+  NodeId x = network.add("input", Input{{1, 2, 6, 6}});
+  x = network.add("same", Convolution{.out_channels = 2, .kernel_h = 3, .kernel_w = 3, .padding_h = 1, .padding_w = 1}, {x});
+  x = network.add("wider", Convolution{.out_channels = 4, .kernel_h = 3, .kernel_w = 3, .stride_h = 2, .stride_w = 2,
+                                       .padding_h = 1, .padding_w = 1, .bias = true}, {x});
+  network.add("point", Convolution{.out_channels = 4}, {x});
+  return network;
+}
+
+TEST(Variants, ReplacementsByHand) {
+  const std::vector<Replacement> pools(4, Replacement::max_pool);
+  const Network pooled = replaced(small(), pools);
+  ASSERT_EQ(pooled.nodes().size(), 4u);
+  EXPECT_EQ(pooled.node(1).op, Operator(Pool{.kind = Pool::Kind::max, .kernel = 3, .stride = 1, .padding = 1}));
+  EXPECT_EQ(pooled.node(2).op, small().node(2).op);  // the channels change
+  EXPECT_EQ(pooled.node(3).op, small().node(3).op);  // no window
+  EXPECT_EQ(pooled.node(3).shape, small().node(3).shape);
+
+  const std::vector<Replacement> separable(4, Replacement::depthwise_separable);
+  const Network separated = replaced(small(), separable);
+  ASSERT_EQ(separated.nodes().size(), 6u);
+  EXPECT_EQ(separated.node(1).name, "same.depthwise");
+  EXPECT_EQ(separated.node(5).shape, small().node(3).shape);
+  // same: 2·9 + 2·2; wider: 2·9 + 2·4 + 4 biases; point: 16.
+  EXPECT_EQ(separated.parameters(), 22 + 30 + 16);
+  EXPECT_EQ(separated.macs(), 36 * 22 + 9 * 26 + 9 * 16);
+}
+
+TEST(Variants, ReplacementIsADimension) {
+  const DesignSpace space = read_space(
+      "network: {type: nas_bench_201, variants: {segments: 2, replacement: [none, depthwise_separable], weight_bits: 4}}");
+  const Candidate least = read_candidate(space, R"(
+network:
+  edge_1_0: nor_conv_3x3
+  edge_2_0: nor_conv_3x3
+  edge_2_1: nor_conv_3x3
+  edge_3_0: nor_conv_3x3
+  edge_3_1: nor_conv_3x3
+  edge_3_2: nor_conv_3x3
+  variants: {segment1: {replacement: none, weight_bits: 4}, segment2: {replacement: depthwise_separable, weight_bits: 4}}
+)");
+  const Network network = network_of(space, least);
+  EXPECT_EQ(quantity(space, least, "network.parameters"), static_cast<double>(network.parameters()));
+  EXPECT_FALSE(network.find("stage1.cell1.edge_1_0.depthwise").has_value());
+  EXPECT_TRUE(network.find("stage3.cell5.edge_3_2.depthwise").has_value());
+  for (const Node& node : layers_of(network)) EXPECT_EQ(node.format.weight_bits, 4);
+}
+
+TEST(Variants, ResolutionChangesShapesOnly) {
+  const Network resnet = zoo_network("resnet18").build();
+  const Network larger = resized(resnet, 288, 256);
+  EXPECT_EQ(larger.parameters(), resnet.parameters());
+  EXPECT_EQ(larger.node(0).shape, (Shape{1, 3, 288, 256}));
+  EXPECT_EQ(resized(larger, 224, 224), resnet);
+  EXPECT_THROW(resized(zoo_network("vit_b_16").build(), 256, 256), NetworkError);
+}
+
+TEST(Variants, MistakesAreFoundWhereTheyAre) {
+  const auto of = [](const std::string& variants) {
+    return refusal("network:\n  type: nas_bench_macro\n  variants: {" + variants + "}\n");
+  };
+  EXPECT_THAT(of("weight_bit: 4"), HasSubstr("space.yaml:3:14: unknown key 'network.variants.weight_bit'"));
+  EXPECT_THAT(of("weight_bits: 0"), HasSubstr("space.yaml:3:27"));
+  EXPECT_THAT(of("weight_bits: [4, 4]"), HasSubstr("a value is listed twice"));
+  EXPECT_THAT(of("sparsity: [0, 1]"), HasSubstr("'1' is no sparsity: expected a share of zeros below 1 (0.75), or N:M"));
+  EXPECT_THAT(of("sparsity: [\"5:4\"]"), HasSubstr("'5:4' is no sparsity"));
+  EXPECT_THAT(of("sparsity: [0, \"4:4\"]"), HasSubstr("'4:4' is listed twice"));
+  EXPECT_THAT(of("replacement: [none, maxpool]"), HasSubstr("did you mean 'max_pool'"));
+  EXPECT_THAT(refusal("network: {type: zoo, network: vit_b_16, variants: {resolution: [224, 256]}}"),
+              HasSubstr("networks of this space cannot have images of 256×256"));
+  EXPECT_THAT(refusal("accelerator: {type: systolic_array, variants: {weight_bits: 4}}"),
+              HasSubstr("variants are of networks"));
+}
+
+TEST(TrainingRecipe, IsAPartOfTheDesign) {
+  const DesignSpace space = read_space(R"(
+network: {type: nas_bench_macro}
+recipe:
+  type: training_recipe
+  parameters: {learning_rate: {ordinal: [0.01, 0.1]}, epochs: {integer: [1, 4]}, flip: {choice: [false, true]}}
+)");
+  EXPECT_EQ(space.space().cardinality().exact, 6'561u * 2 * 4 * 2);
+  Random random(1, "recipe");
+  for (int i = 0; i < 50; ++i) {
+    const Candidate candidate = space.space().sample(random);
+    const TrainingRecipe recipe = space.design(candidate).recipe();
+    EXPECT_EQ(recipe.learning_rate, space.space().number(candidate, "recipe.learning_rate"));
+    EXPECT_EQ(recipe.epochs, static_cast<std::int64_t>(space.space().number(candidate, "recipe.epochs")));
+    EXPECT_EQ(recipe.flip, space.space().option(candidate, "recipe.flip") == "true");
+    EXPECT_FALSE(recipe.momentum.has_value());
+  }
+  const DesignSpace without = read_space("network: {type: nas_bench_macro}");
+  EXPECT_EQ(without.design(without.space().unrank(0)).recipe(), TrainingRecipe{});
+  EXPECT_EQ(read_space("recipe: {type: training_recipe}").space().size(), 4u);
+}
+
+TEST(TrainingRecipe, MistakesAreFoundWhereTheyAre) {
+  const auto of = [](const std::string& parameters) {
+    return refusal("recipe:\n  type: training_recipe\n  parameters: {" + parameters + "}\n");
+  };
+  EXPECT_THAT(of("learning_rat: {real: [0, 1]}"), HasSubstr("did you mean 'learning_rate'"));
+  EXPECT_THAT(of("epochs: {real: [1, 4]}"), HasSubstr("'epochs' takes whole numbers"));
+  EXPECT_THAT(of("epochs: {integer: [0, 4]}"), HasSubstr("'epochs' cannot be 0"));
+  EXPECT_THAT(of("momentum: {real: [0, 1]}"), HasSubstr("'momentum' cannot be 1"));
+  EXPECT_THAT(of("flip: {integer: [0, 1]}"), HasSubstr("'flip' is {choice: [false, true]}"));
+  EXPECT_THAT(of("epochs: {choice: [a, b]}"), HasSubstr("'epochs' is a number"));
+}
+
+}  // namespace
+}  // namespace duet
