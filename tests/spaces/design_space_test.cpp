@@ -199,7 +199,7 @@ TEST(Assignment, ReadsOnlyItsPart) {
 TEST(BuiltinSpaces, DescribeThemselves) {
   Catalog<SpacePlugin> catalog("space");
   add_builtin_spaces(catalog);
-  EXPECT_EQ(catalog.names(), (std::vector<std::string>{"architecture_template", "cnn", "nas_bench_201", "nas_bench_macro",
+  EXPECT_EQ(catalog.names(), (std::vector<std::string>{"architecture_template", "cnn", "fbnet", "nas_bench_201", "nas_bench_macro", "network_template",
                                                        "parameters", "systolic_array", "test_problem", "zoo"}));
   for (const std::string& name : catalog.names()) {
     const SpacePlugin& plugin = catalog.at(name);
