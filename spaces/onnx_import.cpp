@@ -22,6 +22,7 @@
 #include "core/utf8.hpp"
 #include "spaces/execution.hpp"
 #include "spaces/onnx.hpp"
+#include "spaces/onnx_functions.hpp"
 #include "spaces/onnx_wire.hpp"
 
 namespace duet {
@@ -802,7 +803,6 @@ class Importer {
       if (import.domain().empty() || import.domain() == "ai.onnx") opset_ = import.version();
     }
     if (opset_ == 0) opset_ = newest_opset;
-    for (const auto& function : model.functions()) functions_.insert(function.name());
   }
 
   void run(OnnxImport& result) {
@@ -1257,9 +1257,6 @@ class Importer {
     if (node.output_size() == 0) throw Refusal("has no output");
     for (const AttributeProto& candidate : node.attribute()) {
       if (candidate.has_g() || candidate.graphs_size() > 0) throw Refusal("control flow is not supported");
-    }
-    if (functions_.contains(node.op_type()) && !node.domain().empty() && node.domain() != "ai.onnx") {
-      throw Refusal("functions that a model defines itself are not supported");
     }
     if (pattern != nullptr) {
       import_pattern(node, *pattern);
@@ -2359,7 +2356,6 @@ class Importer {
   const WeightSource& source_;
   NetworkWeights weights_;
   std::int64_t opset_ = 0;
-  std::set<std::string> functions_;
   std::unordered_map<std::string, Value> values_;
   std::unordered_map<std::string, std::pair<int, Shape>> declared_;
   std::unordered_map<std::string, int> uses_;
@@ -2459,6 +2455,7 @@ OnnxImport import_bytes(std::string_view bytes, const OnnxDimensions& dimensions
   }
   if (result.opset == 0 && model.opset_import_size() > 0) result.opset = newest_opset;  // other domains only
   if (result.opset < 1) throw Refusal("does not say which version of ONNX's operators it uses");
+  expand_functions(model);
   Importer(model, dimensions, source).run(result);
   return result;
 }

@@ -55,11 +55,11 @@ Convolution square(std::int64_t channels, std::int64_t kernel, std::int64_t stri
           .bias = bias};
 }
 
-NodeId image(Network& network, std::int64_t side = 224) { return network.add("input", Input{{1, 3, side, side}}); }
+NodeId image(Network& network, std::int64_t side) { return network.add("input", Input{{1, 3, side, side}}); }
 
-Network alexnet() {
+Network alexnet(std::int64_t side) {
   Network network;
-  Chain x(network, image(network));
+  Chain x(network, image(network, side));
   const auto layer = [&](int i, Convolution op, bool pool) {
     x.then(fmt::format("conv{}", i), op).then(fmt::format("relu{}", i), Activation{});
     if (pool) x.then(fmt::format("pool{}", i), Pool{.kernel = 3, .stride = 2});
@@ -75,9 +75,9 @@ Network alexnet() {
   return network;
 }
 
-Network vgg16() {
+Network vgg16(std::int64_t side) {
   Network network;
-  Chain x(network, image(network));
+  Chain x(network, image(network, side));
   constexpr std::array<std::array<std::int64_t, 2>, 5> stages{{{64, 2}, {128, 2}, {256, 3}, {512, 3}, {512, 3}}};
   for (std::size_t s = 0; s < stages.size(); ++s) {
     for (std::int64_t i = 1; i <= stages[s][1]; ++i) {
@@ -93,9 +93,9 @@ Network vgg16() {
 }
 
 /// Bottlenecks with the stride on the 3×3 convolution ("v1.5"), as torchvision has them.
-Network resnet(const std::array<std::int64_t, 4>& depths, bool bottleneck) {
+Network resnet(const std::array<std::int64_t, 4>& depths, bool bottleneck, std::int64_t side) {
   Network network;
-  Chain x(network, image(network));
+  Chain x(network, image(network, side));
   x.conv_bn("stem", 64, {7, 2}, Kind::relu).then("stem_pool", Pool{.kernel = 3, .stride = 2, .padding = 1});
   for (std::size_t s = 0; s < depths.size(); ++s) {
     const std::int64_t width = std::int64_t{64} << s;
@@ -121,12 +121,12 @@ Network resnet(const std::array<std::int64_t, 4>& depths, bool bottleneck) {
   return network;
 }
 
-Network resnet18() { return resnet({2, 2, 2, 2}, false); }
-Network resnet50() { return resnet({3, 4, 6, 3}, true); }
+Network resnet18(std::int64_t side) { return resnet({2, 2, 2, 2}, false, side); }
+Network resnet50(std::int64_t side) { return resnet({3, 4, 6, 3}, true, side); }
 
-Network mobilenet_v1() {
+Network mobilenet_v1(std::int64_t side) {
   Network network;
-  NodeId x = add_convolution_bn_act(network, "stem", image(network), 32, {3, 2}, Kind::relu);
+  NodeId x = add_convolution_bn_act(network, "stem", image(network, side), 32, {3, 2}, Kind::relu);
   constexpr std::array<std::array<std::int64_t, 2>, 13> blocks{{{64, 1},
                                                                 {128, 2},
                                                                 {128, 1},
@@ -148,9 +148,9 @@ Network mobilenet_v1() {
   return network;
 }
 
-Network mobilenet_v2() {
+Network mobilenet_v2(std::int64_t side) {
   Network network;
-  NodeId x = add_convolution_bn_act(network, "stem", image(network), 32, {3, 2}, Kind::relu6);
+  NodeId x = add_convolution_bn_act(network, "stem", image(network, side), 32, {3, 2}, Kind::relu6);
   struct Stage {
     std::int64_t expansion, channels, blocks, stride;
   };
@@ -184,9 +184,9 @@ std::int64_t divisible(std::int64_t width) {
   return 10 * rounded < 9 * width ? rounded + 8 : rounded;
 }
 
-Network mobilenet_v3_large() {
+Network mobilenet_v3_large(std::int64_t side) {
   Network network;
-  Chain x(network, image(network));
+  Chain x(network, image(network, side));
   x.conv_bn("stem", 16, {3, 2}, Kind::hard_swish);
   struct Block {
     std::int64_t kernel, expanded, channels;
@@ -230,9 +230,9 @@ Network mobilenet_v3_large() {
   return network;
 }
 
-Network efficientnet_b0() {
+Network efficientnet_b0(std::int64_t side) {
   Network network;
-  Chain x(network, image(network));
+  Chain x(network, image(network, side));
   x.conv_bn("stem", 32, {3, 2}, Kind::silu);
   struct Stage {
     std::int64_t expansion, kernel, stride, channels, blocks;
@@ -263,9 +263,9 @@ Network efficientnet_b0() {
   return network;
 }
 
-Network densenet121() {
+Network densenet121(std::int64_t side) {
   Network network;
-  Chain x(network, image(network));
+  Chain x(network, image(network, side));
   x.conv_bn("stem", 64, {7, 2}, Kind::relu).then("stem_pool", Pool{.kernel = 3, .stride = 2, .padding = 1});
   constexpr std::int64_t growth = 32;
   constexpr std::array<int, 4> depths{6, 12, 24, 16};
@@ -289,17 +289,19 @@ Network densenet121() {
 }
 
 /// A 3×3 pooling of stride 2 whose size is rounded up.
-Operator pool_up(std::int64_t side) {
-  const std::int64_t more = (side - 3) % 2;
+Operator pool_up(const Shape& image) {
+  const std::int64_t more = (image[2] - 3) % 2;
   return WindowPool{.kernel_h = 3, .kernel_w = 3, .stride_h = 2, .stride_w = 2, .padding_bottom = more,
                     .padding_right = more};
 }
 
-Network googlenet() {
+Network googlenet(std::int64_t side) {
   Network network;
-  Chain x(network, image(network));
-  x.conv_bn("conv1", 64, {7, 2}, Kind::relu).then("pool1", pool_up(112));
-  x.conv_bn("conv2", 64, {1, 1}, Kind::relu).conv_bn("conv3", 192, {3, 1}, Kind::relu).then("pool2", pool_up(56));
+  Chain x(network, image(network, side));
+  x.conv_bn("conv1", 64, {7, 2}, Kind::relu);
+  x.then("pool1", pool_up(x.shape()));
+  x.conv_bn("conv2", 64, {1, 1}, Kind::relu).conv_bn("conv3", 192, {3, 1}, Kind::relu);
+  x.then("pool2", pool_up(x.shape()));
   struct Module {
     const char* name;
     std::int64_t one, reduce3, three, reduce5, five, pool;
@@ -315,7 +317,7 @@ Network googlenet() {
                                            {"5b", 384, 192, 384, 48, 128, 128}}};
   for (const Module& m : modules) {
     const std::string name = fmt::format("inception{}", m.name);
-    if (name == "inception4a") x.then("pool3", pool_up(28));
+    if (name == "inception4a") x.then("pool3", pool_up(x.shape()));
     if (name == "inception5a") x.then("pool4", Pool{});
     Chain one(network, x), three(network, x), five(network, x), pool(network, x);
     one.conv_bn(name + ".one", m.one, {1, 1}, Kind::relu);
@@ -384,16 +386,17 @@ void pre_norm_block(Network& network, const std::string& name, Chain& x, std::in
   x.then(name + ".add2", Add{}, feed_forward(network, name + ".ffn", second, 4 * width));
 }
 
-Network vit_b_16() {
+Network vit_b_16(std::int64_t side, std::int64_t layers) {
   Network network;
-  constexpr std::int64_t width = 768, patches = 196;
-  Chain patched(network, image(network));
+  constexpr std::int64_t width = 768;
+  const std::int64_t patches = side / 16 * (side / 16);
+  Chain patched(network, image(network, side));
   patched.then("patches", square(width, 16, 16, 0, true)).then("rows", Reshape{{1, width, patches}});
   patched.then("tokens", Transpose{{0, 2, 1}});
   const NodeId token = network.add("class_token", Constant{{1, 1, width}});
   Chain x(network, network.add("sequence", Concat{1}, {token, patched}));
   x.then("embedded", Add{}, network.add("positions", Constant{{1, patches + 1, width}}));
-  for (int i = 1; i <= 12; ++i) pre_norm_block(network, fmt::format("layer{}", i), x, 12, false);
+  for (std::int64_t i = 1; i <= layers; ++i) pre_norm_block(network, fmt::format("layer{}", i), x, 12, false);
   x.then("last_ln", LayerNormalization{});
   x.then("class", Slice{{0, 0, 0}, {1, 1, width}, {1, 1, 1}}).then("flatten", Reshape{{1, width}});
   x.then("classifier", Linear{classes});
@@ -406,15 +409,20 @@ NodeId positions(Network& network, std::int64_t most, std::int64_t tokens, std::
   return network.add("positions", Slice{{0, 0}, {tokens, width}, {1, 1}}, {table});
 }
 
-Network bert_base() {
+struct Encoder {
+  std::int64_t layers, tokens, vocabulary;
+};
+
+Network bert_base(const Encoder& e) {
   Network network;
-  constexpr std::int64_t width = 768, tokens = 128;
+  constexpr std::int64_t width = 768;
+  const std::int64_t tokens = e.tokens;
   const NodeId words = network.add("tokens", Input{{1, tokens}});
   const NodeId types = network.add("token_types", Input{{1, tokens}});
-  Chain x(network, network.add("word", Embedding{30522, width}, {words}));
+  Chain x(network, network.add("word", Embedding{e.vocabulary, width}, {words}));
   x.then("word_and_type", Add{}, network.add("type", Embedding{2, width}, {types}));
   x.then("embedded", Add{}, positions(network, 512, tokens, width)).then("embedded_ln", LayerNormalization{});
-  for (int i = 1; i <= 12; ++i) {
+  for (std::int64_t i = 1; i <= e.layers; ++i) {
     const std::string name = fmt::format("layer{}", i);
     x.then(name + ".add1", Add{}, self_attention(network, name + ".attention", x, 12, false));
     x.then(name + ".ln1", LayerNormalization{});
@@ -426,14 +434,15 @@ Network bert_base() {
   return network;
 }
 
-Network gpt2() {
+Network gpt2(const Encoder& e) {
   Network network;
-  constexpr std::int64_t width = 768, tokens = 128, vocabulary = 50257;
+  constexpr std::int64_t width = 768;
+  const std::int64_t tokens = e.tokens, vocabulary = e.vocabulary;
   const NodeId words = network.add("tokens", Input{{1, tokens}});
   const NodeId table = network.add("word_table", Constant{{vocabulary, width}});
   Chain x(network, network.add("word", Embedding{vocabulary, width}, {words, table}));
   x.then("embedded", Add{}, positions(network, 1024, tokens, width));
-  for (int i = 1; i <= 12; ++i) pre_norm_block(network, fmt::format("layer{}", i), x, 12, true);
+  for (std::int64_t i = 1; i <= e.layers; ++i) pre_norm_block(network, fmt::format("layer{}", i), x, 12, true);
   x.then("last_ln", LayerNormalization{}).then("logits", MatMul{.transpose_b = true}, table);
   return network;
 }
@@ -546,47 +555,69 @@ constexpr Decoder mixtral{.layers = 32,
                           .experts = 8,
                           .chosen = 2};
 
+// Small enough to compute with.
+constexpr Encoder few_layers{.layers = 2, .tokens = 16, .vocabulary = 500};
+constexpr Decoder small_llama{.layers = 2, .width = 128, .hidden = 344, .vocabulary = 500, .heads = {4, 4, 32}};
+constexpr Decoder small_mixtral{.layers = 2,
+                                .width = 128,
+                                .hidden = 448,
+                                .vocabulary = 500,
+                                .heads = {4, 2, 32},
+                                .experts = 8,
+                                .chosen = 2};
+
+template <Network (*definition)(std::int64_t), std::int64_t side>
+Network of_side() {
+  return definition(side);
+}
+
 }  // namespace
 
 const std::vector<ZooNetwork>& zoo() {
   static const std::vector<ZooNetwork> networks{
       {"alexnet", "AlexNet for one GPU, 224 x 224 pixels.",
        "Krizhevsky, \"One weird trick for parallelizing convolutional neural networks\", arXiv:1404.5997; torchvision",
-       alexnet},
+       of_side<alexnet, 224>, of_side<alexnet, 64>},
       {"bert_base", "BERT-base with its pooler, 128 tokens.",
        "Devlin et al., \"BERT\", NAACL 2019; Hugging Face bert-base-uncased",
-       bert_base},
+       [] { return bert_base({12, 128, 30522}); }, [] { return bert_base(few_layers); }},
       {"densenet121", "DenseNet-121, 224 x 224 pixels.",
-       "Huang et al., \"Densely connected convolutional networks\", CVPR 2017; torchvision", densenet121},
+       "Huang et al., \"Densely connected convolutional networks\", CVPR 2017; torchvision",
+       of_side<densenet121, 224>, of_side<densenet121, 64>},
       {"efficientnet_b0", "EfficientNet-B0, 224 x 224 pixels.", "Tan and Le, \"EfficientNet\", ICML 2019; torchvision",
-       efficientnet_b0},
+       of_side<efficientnet_b0, 224>, of_side<efficientnet_b0, 64>},
       {"googlenet", "GoogLeNet (Inception v1) with batch normalisation, without auxiliary classifiers, 224 x 224 pixels.",
-       "Szegedy et al., \"Going deeper with convolutions\", CVPR 2015; torchvision", googlenet},
+       "Szegedy et al., \"Going deeper with convolutions\", CVPR 2015; torchvision",
+       of_side<googlenet, 224>, of_side<googlenet, 64>},
       {"gpt2", "GPT-2 small with its tied output, 128 tokens at once.",
-       "Radford et al., \"Language models are unsupervised multitask learners\", 2019; Hugging Face gpt2", gpt2},
+       "Radford et al., \"Language models are unsupervised multitask learners\", 2019; Hugging Face gpt2",
+       [] { return gpt2({12, 128, 50257}); }, [] { return gpt2(few_layers); }},
       {"llama_2_7b_decode", "Llama 2 7B, one token after 1,023.",
        "Touvron et al., \"Llama 2\", arXiv:2307.09288; Hugging Face Llama-2-7b-hf",
-       [] { return decoder(llama, 1, 1023); }},
+       [] { return decoder(llama, 1, 1023); }, [] { return decoder(small_llama, 1, 15); }},
       {"llama_2_7b_prefill", "Llama 2 7B, 512 tokens at once.",
        "Touvron et al., \"Llama 2\", arXiv:2307.09288; Hugging Face Llama-2-7b-hf",
-       [] { return decoder(llama, 512, 0); }},
+       [] { return decoder(llama, 512, 0); }, [] { return decoder(small_llama, 16, 0); }},
       {"mixtral_8x7b_decode", "Mixtral 8x7B, a mixture of 8 experts of which 2 compute: one token after 1,023.",
        "Jiang et al., \"Mixtral of experts\", arXiv:2401.04088; Hugging Face Mixtral-8x7B-v0.1",
-       [] { return decoder(mixtral, 1, 1023); }},
+       [] { return decoder(mixtral, 1, 1023); }, [] { return decoder(small_mixtral, 1, 15); }},
       {"mobilenet_v1", "MobileNet 1.0, 224 x 224 pixels.", "Howard et al., \"MobileNets\", arXiv:1704.04861",
-       mobilenet_v1},
+       of_side<mobilenet_v1, 224>, of_side<mobilenet_v1, 64>},
       {"mobilenet_v2", "MobileNetV2 1.0, 224 x 224 pixels.", "Sandler et al., \"MobileNetV2\", CVPR 2018; torchvision",
-       mobilenet_v2},
+       of_side<mobilenet_v2, 224>, of_side<mobilenet_v2, 64>},
       {"mobilenet_v3_large", "MobileNetV3-Large 1.0, 224 x 224 pixels.",
-       "Howard et al., \"Searching for MobileNetV3\", ICCV 2019; torchvision", mobilenet_v3_large},
+       "Howard et al., \"Searching for MobileNetV3\", ICCV 2019; torchvision",
+       of_side<mobilenet_v3_large, 224>, of_side<mobilenet_v3_large, 64>},
       {"resnet18", "ResNet-18, 224 x 224 pixels.", "He et al., \"Deep residual learning\", CVPR 2016; torchvision",
-       resnet18},
+       of_side<resnet18, 224>, of_side<resnet18, 64>},
       {"resnet50", "ResNet-50 with strides on the 3x3 convolutions (v1.5), 224 x 224 pixels.",
-       "He et al., \"Deep residual learning\", CVPR 2016; torchvision", resnet50},
+       "He et al., \"Deep residual learning\", CVPR 2016; torchvision", of_side<resnet50, 224>, of_side<resnet50, 64>},
       {"vgg16", "VGG-16, 224 x 224 pixels.",
-       "Simonyan and Zisserman, \"Very deep convolutional networks\", ICLR 2015; torchvision", vgg16},
+       "Simonyan and Zisserman, \"Very deep convolutional networks\", ICLR 2015; torchvision",
+       of_side<vgg16, 224>, of_side<vgg16, 32>},
       {"vit_b_16", "Vision transformer ViT-B/16, 224 x 224 pixels.",
-       "Dosovitskiy et al., \"An image is worth 16x16 words\", ICLR 2021; torchvision", vit_b_16},
+       "Dosovitskiy et al., \"An image is worth 16x16 words\", ICLR 2021; torchvision", [] { return vit_b_16(224, 12); },
+       [] { return vit_b_16(64, 2); }},
   };
   return networks;
 }

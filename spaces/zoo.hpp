@@ -15,6 +15,9 @@ struct ZooNetwork {
   std::string summary;
   std::string source;  ///< paper, and whose definition where implementations differ
   Network (*build)();
+  /// The same definition for fewer pixels, tokens and words, of transformers with two layers, of decoders narrower too: for
+  /// whoever computes with it.
+  Network (*build_small)();
 };
 
 /// All of them, by name.

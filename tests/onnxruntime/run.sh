@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Networks that duet exports run elsewhere: in onnxruntime-web under Node, which npm installs into the build directory.
-#   run.sh BUILD_DIRECTORY NETWORK…
+# Networks that duet exports compute elsewhere what duet computes: in onnxruntime-web under Node, which npm installs into
+# the build directory.
+#   run.sh BUILD_DIRECTORY PREPARE NETWORK…
 # Exits 77 (skipped) where npm or its registry is not available.
 set -euo pipefail
 
 build=$1
-shift
+prepare=$2
+shift 2
 here=$(cd "$(dirname "$0")" && pwd)
 folder=$build/onnxruntime
 mkdir -p "$folder"
@@ -22,9 +24,9 @@ if [ ! -d "$folder/node_modules/onnxruntime-web" ]; then
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+# One by one: files of all of them together would be large.
 for network in "$@"; do
-  "$build/bin/duet" network "$network" --export "$work/net.onnx" --seed 1 --json >"$work/net.json"
-  mv "$work/net.onnx" "$work/$network.onnx"
-  node "$here/run.mjs" "$folder" "$work/$network.onnx" "$work/net.json"
-  rm "$work/$network.onnx"
+  "$prepare" "$work" "$network"
+  node "$here/run.mjs" "$folder" "$work"
+  rm "$work"/*
 done

@@ -16,6 +16,7 @@
 
 #include "core/errors.hpp"
 #include "core/random.hpp"
+#include "spaces/execution.hpp"
 #include "spaces/onnx_wire.hpp"
 #include "tests/spaces/read_space.hpp"
 #include "tests/testing.hpp"
@@ -228,6 +229,63 @@ TEST(OnnxImport, RefusesWithASentence) {
   EXPECT_THROW(import_onnx("", "m.onnx"), ConfigError);
   EXPECT_THROW(import_onnx(std::filesystem::path("/nowhere.onnx")), ConfigError);
   EXPECT_THROW(import_onnx(std::filesystem::path("/")), ConfigError);
+}
+
+// Functions of the model itself stand for their nodes: one that calls another, with an attribute handed on.
+TEST(OnnxImport, ExpandsTheModelsOwnFunctions) {
+  onnx::ModelProto model;
+  ASSERT_TRUE(model.ParseFromString(model_of("(float[1, 4] x) => (float[1, 4] y) { a = Relu(x) y = Relu(a) }")));
+  model.add_opset_import()->set_domain("own");
+  model.mutable_opset_import()->rbegin()->set_version(1);
+  const auto function = [&](const char* name) {
+    auto* made = model.add_functions();
+    made->set_domain("own");
+    made->set_name(name);
+    made->add_input("u");
+    made->add_output("v");
+    return made;
+  };
+  const auto node = [](auto* to, const char* domain, const char* type, const char* input, const char* output) {
+    auto* made = to->add_node();
+    made->set_domain(domain);
+    made->set_op_type(type);
+    made->add_input(input);
+    made->add_output(output);
+    return made;
+  };
+  auto* twice = function("Twice");
+  twice->add_attribute("slope");
+  for (const auto& [from, to] : {std::pair{"u", "t"}, std::pair{"t", "v"}}) {
+    auto* alpha = node(twice, "", "LeakyRelu", from, to)->add_attribute();
+    alpha->set_name("alpha");
+    alpha->set_ref_attr_name("slope");
+    alpha->set_type(onnx::AttributeProto::FLOAT);
+  }
+  auto* outer = function("Outer");
+  auto* slope = node(outer, "own", "Twice", "u", "w")->add_attribute();
+  slope->set_name("slope");
+  slope->set_type(onnx::AttributeProto::FLOAT);
+  slope->set_f(0.01F);
+  node(outer, "", "Neg", "w", "v");
+  auto* graph = model.mutable_graph();
+  for (auto& call : *graph->mutable_node()) {
+    call.set_domain("own");
+    call.set_op_type("Outer");
+  }
+  const OnnxImport imported = import_onnx(model.SerializeAsString(), "m.onnx", {}, OnnxWeights::read);
+  EXPECT_EQ(imported.nodes.size(), 6u);
+  EXPECT_EQ(imported.count(OnnxFidelity::modelled), 6u);  // the slope is the usual one
+  EXPECT_EQ(imported.network.node(1).name, "a/w/t");
+  EXPECT_THAT(execute(imported.network, imported.weights, {{{1, 4}, {-1, 0, 2, -10000}}}).front().values,
+              ::testing::Pointwise(::testing::FloatNear(1e-6F), std::vector<float>{-1e-4F, 0, 2e-4F, -1}));
+
+  node(outer, "own", "Outer", "v", "z");
+  try {
+    import_onnx(model.SerializeAsString(), "m.onnx");
+    FAIL() << "a function that calls itself";
+  } catch (const ConfigError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("calls itself, or others too deeply"));
+  }
 }
 
 // Until opset 6 operands broadcast along a named axis.

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <map>
 #include <onnx/checker.h>
+#include <set>
 #include <unistd.h>
 
 #include "core/errors.hpp"
@@ -54,6 +55,23 @@ class ZooFolder : public ::testing::Test {
 
   std::filesystem::path folder_;
 };
+
+// Of the same parts as the whole, and small.
+TEST(Zoo, SmallOnesAreOfTheSameDefinition) {
+  for (const ZooNetwork& known : zoo()) {
+    SCOPED_TRACE(known.name);
+    const Network whole = known.build(), small = known.build_small();
+    const auto operators = [](const Network& network) {
+      std::set<std::string_view> names;
+      for (const Node& node : network.nodes()) names.insert(name_of(node.op));
+      return names;
+    };
+    EXPECT_EQ(operators(small), operators(whole));
+    EXPECT_LT(small.macs(), 500'000'000);
+    EXPECT_LT(small.macs(), whole.macs());
+    EXPECT_LT(small.parameters(), 60'000'000);
+  }
+}
 
 TEST(Zoo, NamesAreSortedAndFound) {
   for (std::size_t i = 1; i < zoo().size(); ++i) EXPECT_LT(zoo()[i - 1].name, zoo()[i].name);

@@ -1,0 +1,97 @@
+#include "spaces/onnx_functions.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <map>
+#include <onnx/onnx_pb.h>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace duet {
+namespace {
+
+using onnx::FunctionProto;
+using onnx::NodeProto;
+
+class Expansion {
+ public:
+  explicit Expansion(const onnx::ModelProto& model) {
+    for (const FunctionProto& function : model.functions()) functions_[{function.domain(), function.name()}] = &function;
+  }
+
+  onnx::GraphProto run(const onnx::GraphProto& graph) {
+    for (const NodeProto& node : graph.node()) add(node, 0);
+    return std::move(result_);
+  }
+
+ private:
+  void add(const NodeProto& node, int depth) {
+    constexpr int deepest = 32, most = 1'000'000;
+    const auto found = functions_.find({node.domain(), node.op_type()});
+    if (found == functions_.end()) {
+      if (result_.node_size() >= most) throw std::runtime_error("its functions have more than a million nodes");
+      *result_.add_node() = node;
+      return;
+    }
+    const FunctionProto& function = *found->second;
+    const auto fail = [&](const char* why) {
+      throw std::runtime_error(fmt::format("function '{}' {}", function.name(), why));
+    };
+    if (depth > deepest) fail("calls itself, or others too deeply");
+    if (node.input_size() > function.input_size() || node.output_size() > function.output_size()) {
+      fail("is called with more inputs or outputs than it has");
+    }
+    const auto named = std::find_if(node.output().begin(), node.output().end(), [](const auto& name) { return !name.empty(); });
+    if (named == node.output().end()) return;
+    const std::string prefix = *named + "/";
+
+    // What its values are called outside.
+    std::map<std::string, std::string> names{{"", ""}};
+    for (int i = 0; i < function.input_size(); ++i) names[function.input(i)] = i < node.input_size() ? node.input(i) : "";
+    for (int i = 0; i < node.output_size(); ++i) {
+      if (node.output(i).empty()) continue;
+      const auto [known, fresh] = names.emplace(function.output(i), node.output(i));
+      if (fresh) continue;
+      NodeProto same;  // an output that is an input
+      same.set_op_type("Identity");
+      same.add_input(known->second);
+      same.add_output(node.output(i));
+      add(same, depth);
+    }
+    const auto outside = [&](const std::string& name) { return names.emplace(name, prefix + name).first->second; };
+    for (const NodeProto& inner : function.node()) {
+      NodeProto copy = inner;
+      if (!inner.name().empty()) copy.set_name(prefix + inner.name());
+      for (std::string& input : *copy.mutable_input()) input = outside(input);
+      for (std::string& output : *copy.mutable_output()) output = outside(output);
+      copy.clear_attribute();
+      for (const auto& attribute : inner.attribute()) {
+        if (attribute.ref_attr_name().empty()) {
+          *copy.add_attribute() = attribute;
+          continue;
+        }
+        for (const auto& given : node.attribute()) {
+          if (given.name() != attribute.ref_attr_name()) continue;
+          auto& made = *copy.add_attribute();
+          made = given;
+          made.set_name(attribute.name());
+        }
+      }
+      add(copy, depth + 1);
+    }
+  }
+
+  std::map<std::pair<std::string, std::string>, const FunctionProto*> functions_;
+  onnx::GraphProto result_;
+};
+
+}  // namespace
+
+void expand_functions(onnx::ModelProto& model) {
+  if (model.functions_size() == 0) return;
+  onnx::GraphProto nodes = Expansion(model).run(model.graph());
+  model.mutable_graph()->mutable_node()->Swap(nodes.mutable_node());
+}
+
+}  // namespace duet

@@ -1,0 +1,15 @@
+#pragma once
+/// Functions that a model defines itself (opset 15 on).
+
+namespace onnx {
+class ModelProto;
+}
+
+namespace duet {
+
+/// Puts the nodes of the model's functions in the place of their calls, those of functions that they call too. What is
+/// inside gets the name of the call's first output before its own. \throws std::runtime_error for functions that call
+/// themselves, and for more than a million nodes.
+void expand_functions(onnx::ModelProto& model);
+
+}  // namespace duet

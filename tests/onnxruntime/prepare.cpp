@@ -1,0 +1,84 @@
+// prepare FOLDER NAME…: writes networks of the zoo as NAME.onnx, and inputs with the outputs that duet computes for them
+// as NAME.json. Those that end in ":small" are the small instances of their definitions.
+
+#include <exception>
+#include <filesystem>
+#include <fmt/format.h>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "core/random.hpp"
+#include "spaces/execution.hpp"
+#include "spaces/onnx.hpp"
+#include "spaces/zoo.hpp"
+
+namespace duet {
+namespace {
+
+/// Initial weights; statistics, scales, shifts and fixed numbers around 1 instead of 0 and 1, so that each of them counts.
+NetworkWeights weights_of(const Network& network) {
+  NetworkWeights weights = initial_weights(network, 1);
+  Random random(1, "onnxruntime");
+  for (std::vector<FloatTensor>& tensors : weights) {
+    for (FloatTensor& tensor : tensors) {
+      const bool drawn = tensor.values.front() != tensor.values.back();
+      if (drawn) continue;
+      for (float& value : tensor.values) value += static_cast<float>(random.uniform(-0.3, 0.3));
+    }
+  }
+  return weights;
+}
+
+/// Numbers in [-1, 1), or entries of a table where the node is looked up in one.
+FloatTensor input_of(const Network& network, NodeId id, bool& integral) {
+  FloatTensor tensor{network.node(id).shape, {}};
+  std::int64_t entries = 0;
+  for (const Node& user : network.nodes()) {
+    const auto* table = std::get_if<Embedding>(&user.op);
+    if (table != nullptr && user.inputs[0] == id) entries = table->entries;
+  }
+  integral = entries > 0;
+  Random random(2, "onnxruntime", id);
+  for (std::int64_t i = 0; i < elements(tensor.shape); ++i) {
+    tensor.values.push_back(integral ? static_cast<float>(random.below(static_cast<std::uint64_t>(entries)))
+                                     : static_cast<float>(random.uniform(-1, 1)));
+  }
+  return tensor;
+}
+
+void prepare(const std::filesystem::path& folder, const std::string& name) {
+  const std::size_t colon = name.find(':');
+  const ZooNetwork& known = zoo_network(name.substr(0, colon));
+  const Network network = colon == std::string::npos ? known.build() : known.build_small();
+  const NetworkWeights weights = weights_of(network);
+  const std::string base = (folder / known.name).string();
+  export_onnx(network, base + ".onnx", {.weights = &weights});
+
+  nlohmann::json json{{"name", name}, {"inputs", nlohmann::json::array()}};
+  std::vector<FloatTensor> inputs;
+  for (NodeId id = 0; id < network.nodes().size(); ++id) {
+    const Node& node = network.node(id);
+    if (!std::holds_alternative<Input>(node.op)) continue;
+    bool integral = false;
+    inputs.push_back(input_of(network, id, integral));
+    json["inputs"].push_back({{"name", node.name},
+                              {"type", integral ? "int64" : "float32"},
+                              {"shape", node.shape},
+                              {"values", inputs.back().values}});
+  }
+  const FloatTensor output = execute(network, weights, inputs).at(0);
+  json["output"] = {{"name", network.node(network.output()).name}, {"shape", output.shape}, {"values", output.values}};
+  std::ofstream(base + ".json") << json;
+}
+
+}  // namespace
+}  // namespace duet
+
+int main(int count, char** words) {
+  try {
+    for (int i = 2; i < count; ++i) duet::prepare(words[1], words[i]);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "{}\n", error.what());
+    return 1;
+  }
+}
