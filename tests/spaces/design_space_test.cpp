@@ -200,7 +200,7 @@ TEST(BuiltinSpaces, DescribeThemselves) {
   Catalog<SpacePlugin> catalog("space");
   add_builtin_spaces(catalog);
   EXPECT_EQ(catalog.names(), (std::vector<std::string>{"architecture_template", "cnn", "dag", "darts", "nas_bench_101", "nas_bench_201", "nas_bench_macro",
-                                                       "parameters", "systolic_array", "test_problem", "zoo"}));
+                                                       "parameters", "systolic_array", "test_problem", "training_recipe", "zoo"}));
   for (const std::string& name : catalog.names()) {
     const SpacePlugin& plugin = catalog.at(name);
     EXPECT_EQ(plugin.name, name);
