@@ -19,7 +19,7 @@ namespace {
 class Boshnas final : public ModelBased {
  public:
   Boshnas(const Problem& problem, const Options& options)
-      : ModelBased(problem, static_cast<std::uint64_t>(options.integer("initial"))),
+      : ModelBased(problem, static_cast<std::uint64_t>(options.integer("initial")), options.integer("pretrain")),
         scatter_weight_(options.number("scatter_weight")),
         disagreement_weight_(options.number("disagreement_weight")),
         descents_(static_cast<std::size_t>(options.integer("descents"))),
@@ -83,9 +83,25 @@ class Boshnas final : public ModelBased {
     }
     const std::size_t n = targets.size();
     const std::size_t steps = trained_ ? 20 + n / 8 : 200;
+    if (!trained_) pretrain();
     trained_ = true;
     targets_ = std::move(targets);
     train(networks_, inputs_, targets_, steps, number, "boshnas training ");
+  }
+
+  /// The networks are not given the statistics, of which the gradient is not known, but learn what they depend on.
+  void pretrain() {
+    const FreeStatistics& statistics = rows().statistics();
+    if (statistics.size() == 0) return;
+    std::vector<double> inputs;
+    for (const Candidate& candidate : statistics.designs()) {
+      const std::vector<double> encoded = space().encode(candidate);
+      inputs.insert(inputs.end(), encoded.begin(), encoded.end());
+    }
+    for (std::size_t k = 0; k < networks_.size(); ++k) {
+      Random random(problem().seed, "boshnas pretraining", k);
+      networks_[k].pretrain({inputs, space().encoded_size()}, statistics.standardised(), pretraining_steps, random);
+    }
   }
 
   void train(std::vector<learn::Network>& networks, std::span<const double> inputs, std::span<const double> targets,
@@ -175,6 +191,8 @@ class Boshnas final : public ModelBased {
     }
   }
 
+  static constexpr std::size_t pretraining_steps = 2000;
+
   double scatter_weight_;
   double disagreement_weight_;
   std::size_t descents_;
@@ -221,6 +239,7 @@ StrategyPlugin boshnas_strategy() {
                    .sentence = "Starting points from which the inputs are optimised for each trial.",
                    .minimum = 1,
                    .maximum = 1'000},
+                  pretrain_option("256"),
                   {.name = "scatter_weight",
                    .kind = Option::Kind::number,
                    .fallback = "0.1",

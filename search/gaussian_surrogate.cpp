@@ -20,8 +20,8 @@ bool plainly_infeasible(const FinishedTrial& trial) {
   return !trial.ok() || (trial.violation > 0 && trial.excess.empty());
 }
 
-/// Excesses on a scale that is fine about the bound and coarse far from it (the bilog transform of Eriksson and
-/// Poloczek, "Scalable constrained Bayesian optimization", AISTATS 2021), in units of the median distance from the bound.
+}  // namespace
+
 std::vector<double> about_the_bound(std::vector<double> excesses) {
   std::vector<double> distances;
   for (double& value : excesses) {
@@ -35,8 +35,6 @@ std::vector<double> about_the_bound(std::vector<double> excesses) {
   for (double& value : excesses) value = std::copysign(std::log1p(std::abs(value) / unit), value);
   return excesses;
 }
-
-}  // namespace
 
 GaussianSurrogate::GaussianSurrogate(const SpaceRows& rows, std::size_t targets, std::uint64_t seed,
                                      SurrogateSettings settings)
@@ -282,7 +280,7 @@ std::vector<double> GaussianSurrogate::predict_infeasible(std::span<const Candid
 
 // --- Options
 
-std::vector<Option> gp_options() {
+std::vector<Option> gp_options(std::string_view pretrain) {
   return {{.name = "initial",
            .kind = Option::Kind::integer,
            .fallback = "10",
@@ -301,6 +299,7 @@ std::vector<Option> gp_options() {
            .sentence = "Trials that the model stands on at most; of more, the best half and a random half.",
            .minimum = 10,
            .maximum = 10'000},
+          pretrain_option(pretrain),
           {.name = "noisy",
            .kind = Option::Kind::boolean,
            .fallback = "false",

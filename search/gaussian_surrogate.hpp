@@ -87,6 +87,10 @@ class GaussianSurrogate {
   Point worst_;
 };
 
+/// Excesses on a scale that is fine about the bound and coarse far from it (the bilog transform of Eriksson and
+/// Poloczek, "Scalable constrained Bayesian optimization", AISTATS 2021), in units of the median distance from the bound.
+std::vector<double> about_the_bound(std::vector<double> excesses);
+
 /// Logarithm of the expected improvement of the first target over the best incumbent, plus that of the probability of
 /// being feasible, which alone counts while there is no incumbent (Jones et al. 1998; Gardner et al., ICML 2014). Refers
 /// to the surrogate as it is when it is called.

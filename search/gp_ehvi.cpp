@@ -13,7 +13,7 @@ namespace {
 class GpEhvi final : public ModelBased {
  public:
   GpEhvi(const Problem& problem, const Options& options)
-      : ModelBased(problem, gp_initial(options)),
+      : ModelBased(problem, gp_initial(options), options.integer("pretrain")),
         options_(options),
         surrogate_(rows(), problem.objectives.size(), problem.seed, gp_settings(options)) {}
 
@@ -60,7 +60,7 @@ StrategyPlugin gp_ehvi_strategy() {
                  "improvement.",
       .source = "Emmerich, Giannakoglou and Naujoks, Single- and multiobjective evolutionary optimization assisted by "
                 "Gaussian random field metamodels, IEEE Trans. Evolutionary Computation 10(4), 2006",
-      .options = gp_options(),
+      .options = gp_options("256"),
       .capabilities = {.max_objectives = 3, .constraints = true},
       .create = [](const Problem& problem,
                    const Options& options) { return std::make_unique<GpEhvi>(problem, options); },

@@ -11,7 +11,7 @@ namespace {
 class GpEi final : public ModelBased {
  public:
   GpEi(const Problem& problem, const Options& options)
-      : ModelBased(problem, gp_initial(options)),
+      : ModelBased(problem, gp_initial(options), options.integer("pretrain")),
         options_(options),
         surrogate_(rows(), 1, problem.seed, gp_settings(options)) {}
 
@@ -39,7 +39,7 @@ StrategyPlugin gp_ei_strategy() {
       .summary = "Bayesian optimisation of one objective: Gaussian process and expected improvement.",
       .source = "Jones, Schonlau and Welch, Efficient global optimization of expensive black-box functions, "
                 "J. Global Optimization 13, 1998",
-      .options = gp_options(),
+      .options = gp_options("0"),
       .capabilities = {.max_objectives = 1, .constraints = true},
       .create = [](const Problem& problem,
                    const Options& options) { return std::make_unique<GpEi>(problem, options); },

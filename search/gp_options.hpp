@@ -1,6 +1,7 @@
 #pragma once
 /// The options that all strategies on Gaussian processes have.
 
+#include <string_view>
 #include <vector>
 
 #include "core/options.hpp"
@@ -9,7 +10,8 @@
 
 namespace duet {
 
-std::vector<Option> gp_options();
+/// `pretrain`: the default of that option.
+std::vector<Option> gp_options(std::string_view pretrain);
 std::uint64_t gp_initial(const Options& options);
 AcquisitionSearch gp_search(const Options& options, std::size_t trials);
 SurrogateSettings gp_settings(const Options& options);

@@ -6,11 +6,9 @@
 #include <unordered_set>
 #include <utility>
 
-#include "core/learn/forest.hpp"
-#include "core/learn/ridge.hpp"
 #include "core/pareto.hpp"
 #include "search/builtin.hpp"
-#include "search/gaussian_surrogate.hpp"
+#include "search/predictor.hpp"
 
 namespace duet {
 namespace {
@@ -25,10 +23,9 @@ class Linas final : public Strategy {
         batch_(static_cast<std::size_t>(options.integer("batch"))),
         population_(static_cast<std::size_t>(options.integer("population"))),
         generations_(static_cast<std::size_t>(options.integer("generations"))),
-        predictor_(options.text("predictor")),
-        rows_(*problem.space),
+        rows_(*problem.space, FreeStatistics(problem, static_cast<std::size_t>(options.integer("pretrain")))),
         seen_(*problem.space),
-        surrogate_(rows_, problem.objectives.size(), problem.seed, {}) {
+        predictor_(problem, rows_, Predictor::kind(options.text("predictor"))) {
     initial_ = static_cast<std::uint64_t>(options.integer("initial"));
   }
 
@@ -78,7 +75,7 @@ class Linas final : public Strategy {
   void search(std::uint64_t number) {
     if (targets_.size() < 2) return;
     Random random = problem_.random(number, "inner search");
-    fit(number);
+    predictor_.fit(number, told_, targets_);
     const Space& space = *problem_.space;
     std::vector<Candidate> candidates = fittest(told_, population_ / 2, random);
     std::unordered_set<Fingerprint> visited;  // never iterated
@@ -90,7 +87,7 @@ class Linas final : public Strategy {
     std::vector<Individual> individuals;
     const auto add = [&](std::vector<Candidate> fresh) {
       std::erase_if(fresh, [&](const Candidate& c) { return !visited.insert(space.fingerprint(c)).second; });
-      const std::vector<Point> predicted = predict(fresh);
+      const std::vector<Point> predicted = predictor_.predict(fresh);
       for (std::size_t i = 0; i < fresh.size(); ++i) individuals.push_back({std::move(fresh[i]), predicted[i]});
     };
     add(std::move(candidates));
@@ -155,88 +152,14 @@ class Linas final : public Strategy {
     individuals = std::move(kept);
   }
 
-  // --- The predictors
-
-  void fit(std::uint64_t number) {
-    if (predictor_ == "gp") {
-      surrogate_.update(told_, targets_, {});
-      return;
-    }
-    std::vector<double> data;
-    bool any_infeasible = false;
-    std::vector<double> violations;
-    for (const FinishedTrial& trial : told_) {
-      if (!trial.ok()) continue;
-      rows_.append(trial.candidate, data);
-      violations.push_back(trial.violation);
-      any_infeasible = any_infeasible || trial.violation > 0;
-    }
-    const std::size_t objectives = problem_.objectives.size();
-    const std::vector<double> features = learn::one_hot(rows_.columns(), rows_.view(data));
-    forests_.clear();
-    ridges_.clear();
-    predicts_violation_ = any_infeasible;
-    for (std::size_t k = 0; k < objectives + (any_infeasible ? 1 : 0); ++k) {
-      std::vector<double> values = violations;
-      for (std::size_t i = 0; i < values.size() && k < objectives; ++i) values[i] = targets_[i][k];
-      if (predictor_ == "forest") {
-        forests_.emplace_back(rows_.columns(), rows_.view(data), values, learn::ForestSettings{.trees = 30},
-                              problem_.random(number, "forest " + std::to_string(k)));
-      } else {
-        ridges_.emplace_back(learn::Rows{features, learn::one_hot_size(rows_.columns())}, values);
-      }
-    }
-    worst_ = targets_.front();
-    for (const Point& point : targets_) {
-      for (std::size_t k = 0; k < objectives; ++k) worst_[k] = std::max(worst_[k], point[k]);
-    }
-  }
-
-  /// Predicted objectives; of what is probably infeasible, moved behind everything, the more so the less probable.
-  std::vector<Point> predict(const std::vector<Candidate>& candidates) const {
-    const std::size_t objectives = problem_.objectives.size();
-    if (predictor_ == "gp") {
-      std::vector<Point> points = surrogate_.predict_means(candidates);
-      const std::vector<double> doubt = surrogate_.predict_infeasible(candidates);
-      for (std::size_t i = 0; i < points.size(); ++i) {
-        if (doubt[i] <= 0) continue;
-        for (std::size_t k = 0; k < objectives; ++k) points[i][k] = surrogate_.worst()[k] + doubt[i];
-      }
-      return points;
-    }
-    const std::vector<double> data = rows_.rows(candidates);
-    const std::size_t width = learn::one_hot_size(rows_.columns());
-    const std::vector<double> features = learn::one_hot(rows_.columns(), rows_.view(data));
-    std::vector<Point> points;
-    for (std::size_t i = 0; i < candidates.size(); ++i) {
-      const auto value = [&](std::size_t k) {
-        return predictor_ == "forest" ? forests_[k].predict(rows_.view(data)[i]).mean
-                                      : ridges_[k].predict(std::span(features).subspan(i * width, width));
-      };
-      Point point;
-      for (std::size_t k = 0; k < objectives; ++k) point.push_back(value(k));
-      const double violation = predicts_violation_ ? value(objectives) : 0;
-      if (violation > 1e-6) {
-        for (std::size_t k = 0; k < objectives; ++k) point[k] = worst_[k] + std::abs(worst_[k]) * violation + violation;
-      }
-      points.push_back(std::move(point));
-    }
-    return points;
-  }
-
   Problem problem_;
   std::uint64_t initial_ = 0;
   std::size_t batch_;
   std::size_t population_;
   std::size_t generations_;
-  std::string predictor_;
   SpaceRows rows_;
   SeenCandidates seen_;
-  GaussianSurrogate surrogate_;
-  std::vector<learn::Forest> forests_;  // by objective, then that of the violation
-  std::vector<learn::Ridge> ridges_;
-  bool predicts_violation_ = false;
-  Point worst_;
+  Predictor predictor_;
   std::uint64_t initial_end_ = 0;
   std::deque<Candidate> queue_;
   std::vector<FinishedTrial> told_;  // without duplicates
@@ -278,8 +201,10 @@ StrategyPlugin linas_strategy() {
                   {.name = "predictor",
                    .kind = Option::Kind::word,
                    .fallback = "gp",
-                   .sentence = "What predicts each objective: Gaussian process, random forest or ridge regression.",
-                   .words = {"gp", "forest", "ridge"}}},
+                   .sentence = "What predicts each objective: Gaussian process, random forest, ridge regression or "
+                               "networks.",
+                   .words = {"gp", "forest", "ridge", "network"}},
+                  pretrain_option("0")},
       .capabilities = {.max_objectives = std::numeric_limits<std::size_t>::max(), .constraints = true},
       .create = [](const Problem& problem,
                    const Options& options) { return std::make_unique<Linas>(problem, options); },

@@ -11,15 +11,17 @@
 
 namespace duet {
 
-SpaceRows::SpaceRows(const Space& space) : space_(&space) {
+SpaceRows::SpaceRows(const Space& space, FreeStatistics statistics)
+    : space_(&space), statistics_(std::move(statistics)) {
   for (const Parameter& parameter : space.parameters()) {
     columns_.push_back({parameter.kind == Parameter::Kind::choice ? parameter.options.size() : 0,
                         parameter.parent.has_value()});
   }
+  for (const learn::Column& column : statistics_.columns()) columns_.push_back(column);
 }
 
 void SpaceRows::append(const Candidate& candidate, std::vector<double>& rows) const {
-  for (std::size_t i = 0; i < columns_.size(); ++i) {
+  for (std::size_t i = 0; i < space_->size(); ++i) {
     const Parameter& parameter = (*space_)[i];
     const double code = candidate[i];
     if (!candidate.has(i) || parameter.kind == Parameter::Kind::choice) {
@@ -34,6 +36,7 @@ void SpaceRows::append(const Candidate& candidate, std::vector<double>& rows) co
       rows.push_back((code / 2 - parameter.minimum / 2) / (parameter.maximum / 2 - parameter.minimum / 2));
     }
   }
+  statistics_.append(candidate, rows);
 }
 
 std::vector<double> SpaceRows::rows(std::span<const Candidate> candidates) const {
@@ -45,8 +48,11 @@ std::vector<double> SpaceRows::rows(std::span<const Candidate> candidates) const
 
 // --- The loop
 
-ModelBased::ModelBased(const Problem& problem, std::uint64_t initial)
-    : problem_(problem), initial_(initial), rows_(*problem.space), seen_(*problem.space) {}
+ModelBased::ModelBased(const Problem& problem, std::uint64_t initial, std::int64_t pretrain)
+    : problem_(problem),
+      initial_(initial),
+      rows_(*problem.space, FreeStatistics(problem, static_cast<std::size_t>(pretrain))),
+      seen_(*problem.space) {}
 
 std::vector<Proposal> ModelBased::ask(std::uint64_t first, std::size_t count, std::span<const PendingTrial> pending) {
   seen_.add(pending);
@@ -96,7 +102,7 @@ std::optional<Candidate> ModelBased::initial_candidate(std::span<const Candidate
     double nearest = std::numeric_limits<double>::infinity();
     for (std::size_t i = 0; i < others.size(); ++i) {
       double distance = 0;
-      for (std::size_t c = 0; c < row.size(); ++c) {
+      for (std::size_t c = 0; c < space().size(); ++c) {  // of the parameters alone
         const double a = row[c], b = others[i][c];
         if (std::isnan(a) && std::isnan(b)) continue;
         if (std::isnan(a) || std::isnan(b)) {

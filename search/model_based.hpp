@@ -9,19 +9,22 @@
 #include <vector>
 
 #include "core/learn/columns.hpp"
+#include "search/free_statistics.hpp"
 #include "search/seen_candidates.hpp"
 #include "search/strategy.hpp"
 
 namespace duet {
 
 /// The candidates of a space as rows for core/learn: one column for each parameter; choices as categories, everything
-/// else by its position within the bounds (on the parameter's scale); NaN where not active.
+/// else by its position within the bounds (on the parameter's scale); NaN where not active. Behind them a column for each
+/// statistic.
 class SpaceRows {
  public:
   /// `space` outlives it.
-  explicit SpaceRows(const Space& space);
+  explicit SpaceRows(const Space& space, FreeStatistics statistics = {});
 
   const std::vector<learn::Column>& columns() const { return columns_; }
+  const FreeStatistics& statistics() const { return statistics_; }
   /// Appends the row of a candidate.
   void append(const Candidate& candidate, std::vector<double>& rows) const;
   std::vector<double> rows(std::span<const Candidate> candidates) const;
@@ -29,6 +32,7 @@ class SpaceRows {
 
  private:
   const Space* space_;
+  FreeStatistics statistics_;
   std::vector<learn::Column> columns_;
 };
 
@@ -39,7 +43,8 @@ class ModelBased : public Strategy {
   void tell(std::span<const FinishedTrial> finished) final;
 
  protected:
-  ModelBased(const Problem& problem, std::uint64_t initial);
+  /// `pretrain`: of FreeStatistics.
+  ModelBased(const Problem& problem, std::uint64_t initial, std::int64_t pretrain = 0);
 
   /// A candidate that has not been proposed before, or nothing if the model has none; then a random one is taken.
   /// Called only with at least two successful trials told.

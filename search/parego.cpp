@@ -15,7 +15,7 @@ namespace {
 class ParEgo final : public ModelBased {
  public:
   ParEgo(const Problem& problem, const Options& options)
-      : ModelBased(problem, gp_initial(options)),
+      : ModelBased(problem, gp_initial(options), options.integer("pretrain")),
         options_(options),
         surrogate_(rows(), 1, problem.seed, gp_settings(options)) {}
 
@@ -69,7 +69,7 @@ StrategyPlugin parego_strategy() {
       .summary = "Bayesian optimisation of several objectives, turned into one with new weights for each trial.",
       .source = "Knowles, ParEGO: a hybrid algorithm with on-line landscape approximation for expensive multiobjective "
                 "optimization problems, IEEE Trans. Evolutionary Computation 10(1), 2006",
-      .options = gp_options(),
+      .options = gp_options("0"),
       .capabilities = {.max_objectives = std::numeric_limits<std::size_t>::max(), .constraints = true},
       .create = [](const Problem& problem,
                    const Options& options) { return std::make_unique<ParEgo>(problem, options); },

@@ -15,7 +15,7 @@ namespace {
 class Smac final : public ModelBased {
  public:
   Smac(const Problem& problem, const Options& options)
-      : ModelBased(problem, static_cast<std::uint64_t>(options.integer("initial"))),
+      : ModelBased(problem, static_cast<std::uint64_t>(options.integer("initial")), options.integer("pretrain")),
         evaluations_(static_cast<std::size_t>(options.integer("evaluations"))),
         random_share_(options.number("random_share")) {
     settings_.trees = static_cast<std::size_t>(options.integer("trees"));
@@ -128,6 +128,7 @@ StrategyPlugin smac_strategy() {
                    .sentence = "Trees of the forest.",
                    .minimum = 2,
                    .maximum = 10'000},
+                  pretrain_option("0"),
                   {.name = "random_share",
                    .kind = Option::Kind::number,
                    .fallback = "0.1",

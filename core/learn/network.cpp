@@ -56,9 +56,31 @@ Network::Network(std::size_t inputs, NetworkSettings settings, Random random) : 
   fill(layout.first, layout.hidden * layout.inputs, layout.inputs);
   fill(layout.second, layout.hidden * layout.hidden, layout.hidden);
   fill(layout.third, 2 * layout.hidden, layout.hidden);
-  first_moment_.assign(parameters_.size(), 0);
-  second_moment_.assign(parameters_.size(), 0);
 }
+
+/// The two hidden layers for n inputs, a column each.
+struct Network::Hidden {
+  Matrix first, second;
+
+  Hidden(const double* p, const Layout& at, const ConstMatrixMap& x) {
+    first = ConstMatrixMap(p + at.first, at.hidden, at.inputs) * x;
+    first.colwise() += ConstVectorMap(p + at.first_offset, at.hidden);
+    first = first.array().tanh();
+    second = ConstMatrixMap(p + at.second, at.hidden, at.hidden) * first;
+    second.colwise() += ConstVectorMap(p + at.second_offset, at.hidden);
+    second = second.array().tanh();
+  }
+  /// From the slopes of the second layer's outputs to those of the parameters below the head.
+  void backwards(const double* p, const Layout& at, const ConstMatrixMap& x, Matrix back, double* g) const {
+    back = (back.array() * (1 - second.array().square())).matrix().eval();
+    MatrixMap(g + at.second, at.hidden, at.hidden).noalias() = back * first.transpose();
+    VectorMap(g + at.second_offset, at.hidden) = back.rowwise().sum();
+    back = ((ConstMatrixMap(p + at.second, at.hidden, at.hidden).transpose() * back).array() *
+            (1 - first.array().square())).matrix().eval();
+    MatrixMap(g + at.first, at.hidden, at.inputs).noalias() = back * x.transpose();
+    VectorMap(g + at.first_offset, at.hidden) = back.rowwise().sum();
+  }
+};
 
 double Network::loss(Rows rows, std::span<const double> targets, std::span<double> gradient) const {
   assert(rows.size() == targets.size() && gradient.size() == parameters_.size());
@@ -67,15 +89,9 @@ double Network::loss(Rows rows, std::span<const double> targets, std::span<doubl
   const double* p = parameters_.data();
   double* g = gradient.data();
   const ConstMatrixMap x(rows.data.data(), at.inputs, n);
-  const ConstMatrixMap w1(p + at.first, at.hidden, at.inputs), w2(p + at.second, at.hidden, at.hidden),
-      w3(p + at.third, 2, at.hidden);
-  Matrix h1 = w1 * x;
-  h1.colwise() += ConstVectorMap(p + at.first_offset, at.hidden);
-  h1 = h1.array().tanh();
-  Matrix h2 = w2 * h1;
-  h2.colwise() += ConstVectorMap(p + at.second_offset, at.hidden);
-  h2 = h2.array().tanh();
-  Matrix out = w3 * h2;
+  const ConstMatrixMap w3(p + at.third, 2, at.hidden);
+  const Hidden hidden(p, at, x);
+  Matrix out = w3 * hidden.second;
   out.colwise() += ConstVectorMap(p + at.third_offset, 2);
 
   double value = 0;
@@ -89,19 +105,59 @@ double Network::loss(Rows rows, std::span<const double> targets, std::span<doubl
     slope(0, i) = each * difference * precision;
     slope(1, i) = 0.5 * each * (1 - difference * difference * precision) * bounded_slope(out(1, i));
   }
-  MatrixMap(g + at.third, 2, at.hidden).noalias() = slope * h2.transpose();
+  MatrixMap(g + at.third, 2, at.hidden).noalias() = slope * hidden.second.transpose();
   VectorMap(g + at.third_offset, 2) = slope.rowwise().sum();
-  Matrix back = (w3.transpose() * slope).array() * (1 - h2.array().square());
-  MatrixMap(g + at.second, at.hidden, at.hidden).noalias() = back * h1.transpose();
-  VectorMap(g + at.second_offset, at.hidden) = back.rowwise().sum();
-  back = ((w2.transpose() * back).array() * (1 - h1.array().square())).matrix().eval();
-  MatrixMap(g + at.first, at.hidden, at.inputs).noalias() = back * x.transpose();
-  VectorMap(g + at.first_offset, at.hidden) = back.rowwise().sum();
+  hidden.backwards(p, at, x, w3.transpose() * slope, g);
   return value;
 }
 
+double Network::statistics_loss(Rows rows, Rows statistics, std::span<const double> head, std::span<double> gradient,
+                                std::span<double> head_gradient) const {
+  const Layout at(inputs_, settings_.hidden);
+  const auto n = static_cast<Eigen::Index>(rows.size());
+  const auto count = static_cast<Eigen::Index>(statistics.columns);
+  assert(statistics.size() == rows.size() && gradient.size() == parameters_.size());
+  assert(head.size() == statistics.columns * (settings_.hidden + 1) && head.size() == head_gradient.size());
+  const ConstMatrixMap x(rows.data.data(), at.inputs, n), y(statistics.data.data(), count, n);
+  const ConstMatrixMap weights(head.data(), count, at.hidden);
+  const Hidden hidden(parameters_.data(), at, x);
+  Matrix slope = weights * hidden.second - y;
+  slope.colwise() += ConstVectorMap(head.data() + count * at.hidden, count);
+  const double each = 1 / static_cast<double>(n * count);
+  const double value = 0.5 * each * slope.squaredNorm();
+  slope *= each;
+  std::fill(gradient.begin(), gradient.end(), 0.0);
+  MatrixMap(head_gradient.data(), count, at.hidden).noalias() = slope * hidden.second.transpose();
+  VectorMap(head_gradient.data() + count * at.hidden, count) = slope.rowwise().sum();
+  hidden.backwards(parameters_.data(), at, x, weights.transpose() * slope, gradient.data());
+  return value;
+}
+
+void Network::pretrain(Rows rows, Rows statistics, std::size_t steps, Random& random) {
+  if (rows.size() == 0 || statistics.columns == 0) return;
+  const std::size_t width = statistics.columns;
+  std::vector<double> head(width * (settings_.hidden + 1), 0);
+  for (std::size_t i = 0; i < width * settings_.hidden; ++i) {
+    head[i] = random.normal() / std::sqrt(static_cast<double>(settings_.hidden));
+  }
+  const std::size_t batch = std::min(settings_.batch, rows.size());
+  std::vector<double> inputs, outputs, gradient(parameters_.size()), head_gradient(head.size());
+  Adam below, above;
+  for (std::size_t step = 0; step < steps; ++step) {
+    inputs.clear();
+    outputs.clear();
+    for (std::size_t k = 0; k < batch; ++k) {
+      const std::size_t i = batch == rows.size() ? k : random.below(rows.size());
+      inputs.insert(inputs.end(), rows[i].begin(), rows[i].end());
+      outputs.insert(outputs.end(), statistics[i].begin(), statistics[i].end());
+    }
+    statistics_loss({inputs, inputs_}, {outputs, width}, head, gradient, head_gradient);
+    below.step(parameters_, gradient, settings_);  // the gradient of the outputs of train() is 0: they only decay
+    above.step(head, head_gradient, settings_);
+  }
+}
+
 void Network::train(Rows rows, std::span<const double> targets, std::size_t steps, Random& random) {
-  constexpr double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
   assert(rows.size() == targets.size());
   if (targets.empty()) return;
   const std::size_t batch = std::min(settings_.batch, targets.size());
@@ -115,16 +171,23 @@ void Network::train(Rows rows, std::span<const double> targets, std::size_t step
       outputs.push_back(targets[i]);
     }
     loss({inputs, inputs_}, outputs, gradient);
-    ++steps_;
-    const double correction1 = 1 - std::pow(beta1, static_cast<double>(steps_));
-    const double correction2 = 1 - std::pow(beta2, static_cast<double>(steps_));
-    for (std::size_t i = 0; i < parameters_.size(); ++i) {
-      first_moment_[i] = beta1 * first_moment_[i] + (1 - beta1) * gradient[i];
-      second_moment_[i] = beta2 * second_moment_[i] + (1 - beta2) * gradient[i] * gradient[i];
-      const double direction =
-          first_moment_[i] / correction1 / (std::sqrt(second_moment_[i] / correction2) + epsilon);
-      parameters_[i] -= settings_.learning_rate * (direction + settings_.decay * parameters_[i]);
-    }
+    adam_.step(parameters_, gradient, settings_);
+  }
+}
+
+void Network::Adam::step(std::span<double> parameters, std::span<const double> gradient,
+                         const NetworkSettings& settings) {
+  constexpr double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
+  first_moment.resize(parameters.size(), 0);
+  second_moment.resize(parameters.size(), 0);
+  ++steps;
+  const double correction1 = 1 - std::pow(beta1, static_cast<double>(steps));
+  const double correction2 = 1 - std::pow(beta2, static_cast<double>(steps));
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    first_moment[i] = beta1 * first_moment[i] + (1 - beta1) * gradient[i];
+    second_moment[i] = beta2 * second_moment[i] + (1 - beta2) * gradient[i] * gradient[i];
+    const double direction = first_moment[i] / correction1 / (std::sqrt(second_moment[i] / correction2) + epsilon);
+    parameters[i] -= settings.learning_rate * (direction + settings.decay * parameters[i]);
   }
 }
 

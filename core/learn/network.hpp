@@ -30,6 +30,11 @@ class Network {
   /// `steps` more steps of Adam on batches drawn from the rows. Targets should be standardised (Scale).
   void train(Rows rows, std::span<const double> targets, std::size_t steps, Random& random);
 
+  /// Before train(): teaches the two hidden layers what is known of any input at no cost, by as many steps on the squared
+  /// error of `statistics`, standardised, a row for each of `rows`; each statistic has a linear output of its own, which is
+  /// forgotten afterwards (Dai et al., "FBNetV3", CVPR 2021, section 3.2.2).
+  void pretrain(Rows rows, Rows statistics, std::size_t steps, Random& random);
+
   struct Prediction {
     double mean = 0, deviation = 0;
   };
@@ -41,16 +46,25 @@ class Network {
   /// Mean negative log likelihood of the rows, up to a constant, without decay; writes the gradient with respect to
   /// parameters(). Public for tests.
   double loss(Rows rows, std::span<const double> targets, std::span<double> gradient) const;
+  /// Half the mean squared error of the statistics, the same with respect to parameters() and to the outputs' weights
+  /// (statistics × hidden, by column, then the offsets). Public for tests.
+  double statistics_loss(Rows rows, Rows statistics, std::span<const double> head, std::span<double> gradient,
+                         std::span<double> head_gradient) const;
   std::vector<double>& parameters() { return parameters_; }
 
  private:
   struct Layout;
+  struct Hidden;
+  struct Adam {
+    std::vector<double> first_moment, second_moment;
+    std::uint64_t steps = 0;
+    void step(std::span<double> parameters, std::span<const double> gradient, const NetworkSettings& settings);
+  };
 
   std::size_t inputs_ = 0;
   NetworkSettings settings_;
   std::vector<double> parameters_;
-  std::vector<double> first_moment_, second_moment_;
-  std::uint64_t steps_ = 0;
+  Adam adam_;
 };
 
 }  // namespace duet::learn

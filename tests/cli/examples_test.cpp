@@ -82,6 +82,7 @@ void check(const Example& example) {
 
 const std::vector<Example> quick{{"nas_bench_201", 200, "nb201_accuracy.csv"},
                                  {"nas_bench_macro", 1000, "nas_bench_macro.csv"},
+                                 {"predictor_guided", 60, "nas_bench_macro.csv"},
                                  {"nas_bench_201_devices", 300, "",
                                   {"nas_bench_201", "nb201_accuracy.csv", "nb201_latency_help.csv", "nb201.db"}},
                                  {"accel_nasbench", 300, "", {"accel_nasbench", "accel_nasbench.csv", "accel.db"}},
@@ -127,6 +128,21 @@ TEST(ExampleFiles, TheTournamentRunsAndReports) {
   for (const char* problem : {"zdt1", "dtlz2", "hardware", "joint"}) {
     EXPECT_THAT(report, HasSubstr(std::string("<h2>") + problem + "</h2>"));
   }
+}
+
+TEST(ExampleFiles, TheTournamentOnTablesRuns) {
+  const TemporaryDirectory folder;
+  copy_examples(folder.path());
+  fs::copy(folder_of_examples() / "tournament", folder / "tournament");
+  for (const char* name : {"nb201_accuracy.csv", "nas_bench_macro.csv"}) {
+    const auto table = reference_data(name);
+    if (!table) GTEST_SKIP() << "reference data " << name << " not found";
+    fs::create_symlink(*table, folder / name);
+  }
+  const Finished done =
+      duet(folder / "tournament", {"tournament", "tables.yaml", "-q", "--seeds", "2", "--trials", "30"});
+  ASSERT_EQ(done.exit_code, 0) << done.err;
+  EXPECT_THAT(done.out, HasSubstr("Over 3 problems and 2 seeds"));
 }
 
 TEST(ExampleFiles, FindTheOptimumOfTheTable) {

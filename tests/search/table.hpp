@@ -34,7 +34,8 @@ inline std::map<std::string, std::vector<std::string>> read_csv(const std::files
   if (!read_row(names)) throw std::runtime_error("cannot read " + path.string());
   std::map<std::string, std::vector<std::string>> columns;
   for (std::vector<std::string> row; read_row(row);) {
-    for (std::size_t i = 0; i < names.size(); ++i) columns[names[i]].push_back(row.at(i));
+    row.resize(names.size());  // empty cells at the end are not found
+    for (std::size_t i = 0; i < names.size(); ++i) columns[names[i]].push_back(row[i]);
   }
   return columns;
 }
@@ -83,11 +84,18 @@ inline TableProblem table_problem(const std::string& name) {
     for (std::size_t i = 0; i < cells.size(); ++i) (*points)[i].push_back(sign * std::stod(cells[i]));
     table.problem.objectives.push_back(column);
   };
+  std::vector<std::pair<std::string, std::vector<double>>> free;  // as the spaces nas_bench_… have them
+  const auto add_free = [&](const std::string& quantity, const std::vector<std::string>& cells) {
+    free.emplace_back(quantity, std::vector<double>());
+    for (const std::string& cell : cells) free.back().second.push_back(std::stod(cell));
+  };
   std::vector<SpaceNode> nodes;
   if (parts.at(0) == "macro") {
     const auto columns = read("nas_bench_macro.csv");
     add_column(columns, "mean_acc", -1);
     if (parts.size() > 1) add_column(columns, parts[1], 1);
+    add_free("macs", columns.at("flops"));
+    add_free("parameters", columns.at("params"));
     for (int layer = 1; layer <= 8; ++layer) {
       nodes.push_back(choice("layer" + std::to_string(layer), {"identity", "mb3_k3", "mb6_k5"}));
     }
@@ -100,6 +108,8 @@ inline TableProblem table_problem(const std::string& name) {
   } else {
     const auto columns = read("nb201_accuracy.csv");
     add_column(columns, parts.at(1), -1);
+    add_free("macs", columns.at("flops_M_c10"));
+    add_free("parameters", columns.at("params_M_c10"));
     if (parts.size() > 2) add_column(read("nb201_latency_help.csv"), parts[2], 1);
     const std::vector<std::string> operators{"none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"};
     for (int edge = 1; edge <= 6; ++edge) nodes.push_back(choice("edge" + std::to_string(edge), operators));
@@ -114,6 +124,16 @@ inline TableProblem table_problem(const std::string& name) {
       (*rows)[codes] = i;
     }
   }
+  const auto index_of = [rows](const Candidate& candidate) {
+    std::vector<double> codes;
+    for (std::size_t i = 0; i < candidate.size(); ++i) codes.push_back(candidate[i]);
+    return rows->at(codes);
+  };
+  auto space = std::make_shared<Space>(nodes);
+  for (const auto& [quantity, values] : free) {
+    space->add_derived({quantity, "1", "", [values = values, index_of](const Candidate& c) { return values[index_of(c)]; }});
+  }
+  table.problem.space = space;
   const std::size_t objectives = table.problem.objectives.size();
   for (std::size_t k = 0; k < objectives && objectives > 1; ++k) {
     const auto less = [k](const Point& a, const Point& b) { return a[k] < b[k]; };
@@ -123,11 +143,8 @@ inline TableProblem table_problem(const std::string& name) {
   }
   for (const std::size_t i : pareto_front(*points)) table.front.push_back((*points)[i]);
   if (objectives > 1) table.whole = hypervolume(table.front, Point(objectives, 1.0));
-  table.problem.space = std::make_shared<Space>(nodes);
-  table.problem.evaluate = [points, rows](const Candidate& candidate, std::uint64_t) {
-    std::vector<double> codes;
-    for (std::size_t i = 0; i < candidate.size(); ++i) codes.push_back(candidate[i]);
-    return contracts::Outcome{Status::ok, (*points)[rows->at(codes)], 0};
+  table.problem.evaluate = [points, index_of](const Candidate& candidate, std::uint64_t) {
+    return contracts::Outcome{Status::ok, (*points)[index_of(candidate)], 0};
   };
   return table;
 }

@@ -196,6 +196,70 @@ TEST(Network, GradientsAreThoseOfDifferences) {
   }
 }
 
+TEST(Network, GradientsOfStatisticsAreThoseOfDifferences) {
+  Random random(5, "test");
+  Network network(3, {.hidden = 4}, Random(1, "network"));
+  std::vector<double> rows, statistics, head;
+  for (int i = 0; i < 7; ++i) {
+    for (int c = 0; c < 3; ++c) rows.push_back(random.uniform());
+    for (int c = 0; c < 2; ++c) statistics.push_back(random.normal());
+  }
+  for (int i = 0; i < 2 * 5; ++i) head.push_back(random.normal());
+  std::vector<double> by_parameter(network.parameters().size()), by_head(head.size()), unused(by_parameter), unused2(by_head);
+  const auto loss = [&] { return network.statistics_loss({rows, 3}, {statistics, 2}, head, unused, unused2); };
+  network.statistics_loss({rows, 3}, {statistics, 2}, head, by_parameter, by_head);
+  const auto expect_slopes = [&](std::vector<double>& values, const std::vector<double>& gradient) {
+    constexpr double width = 1e-6;
+    for (std::size_t i = 0; i < gradient.size(); ++i) {
+      const double value = values[i];
+      values[i] = value + width;
+      const double above = loss();
+      values[i] = value - width;
+      const double below = loss();
+      values[i] = value;
+      EXPECT_NEAR(gradient[i], (above - below) / (2 * width), 1e-6) << "number " << i;
+    }
+  };
+  expect_slopes(network.parameters(), by_parameter);
+  expect_slopes(head, by_head);
+}
+
+TEST(Network, LearnsFromFewRowsWhatRelatedStatisticsTaughtIt) {
+  // Ten inputs; the target follows two sums of products, which are the statistics.
+  Random random(7, "test");
+  constexpr std::size_t inputs = 10;
+  const auto statistic = [](std::span<const double> x, std::size_t k) {
+    double sum = 0;
+    for (std::size_t i = k; i + 1 < inputs; i += 2) sum += (2 * x[i] - 1) * (i % 4 < 2 ? 1.5 : -1.5);
+    return sum;
+  };
+  const auto target = [&](std::span<const double> x) { return 0.7 * statistic(x, 0) + std::tanh(statistic(x, 1)); };
+  const auto draw = [&](std::size_t count) {
+    std::vector<double> rows;
+    for (std::size_t i = 0; i < count * inputs; ++i) rows.push_back(random.uniform());
+    return rows;
+  };
+  const std::vector<double> many = draw(500), few = draw(12), unseen = draw(200);
+  std::vector<double> statistics, targets;
+  for (std::size_t i = 0; i < 500; ++i) {
+    for (const std::size_t k : {0U, 1U}) statistics.push_back(statistic(Rows{many, inputs}[i], k));
+  }
+  for (std::size_t i = 0; i < 12; ++i) targets.push_back(target(Rows{few, inputs}[i]));
+  const auto error = [&](bool pretrained) {
+    Network network(inputs, {.hidden = 16}, Random(1, "network"));
+    Random steps(2, "steps");
+    if (pretrained) network.pretrain({many, inputs}, {statistics, 2}, 2000, steps);
+    network.train({few, inputs}, targets, 200, steps);
+    double sum = 0;
+    for (std::size_t i = 0; i < 200; ++i) {
+      const double difference = network.predict(Rows{unseen, inputs}[i]).mean - target(Rows{unseen, inputs}[i]);
+      sum += difference * difference / 200;
+    }
+    return sum;
+  };
+  EXPECT_LT(error(true), 0.5 * error(false));
+}
+
 TEST(Network, LearnsTheMeanAndWhereTheScatterIs) {
   Random random(6, "test");
   std::vector<double> rows, targets;
