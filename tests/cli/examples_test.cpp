@@ -90,6 +90,15 @@ const std::vector<Example> quick{{"nas_bench_201", 200, "nb201_accuracy.csv"},
                                  {"hardware_only", 300, ""},
                                  {"eyeriss_resnet18", 24, ""},
                                  {"joint_gemmini", 24, ""},
+                                 {"proxylessnas", 12, ""},
+                                 {"ofa_mobilenet_v3", 12, ""},
+                                 {"mnasnet_se", 200, ""},
+                                 {"nats_size", 12, ""},
+                                 {"hytra", 80, ""},
+                                 {"flexibert", 12, ""},
+                                 {"decoder_lm", 12, ""},
+                                 {"mlp", 24, ""},
+                                 {"resnet", 12, ""},
                                  {"command", 25, ""}};
 const std::vector<Example> trained{{"quickstart", 2, ""}, {"network_only", 2, ""}, {"joint_bits_recipe", 2, ""}};
 
