@@ -6,7 +6,10 @@
 
 #include "core/config.hpp"
 #include "spaces/design_space.hpp"
+#include "spaces/edit_distance.hpp"
 #include "spaces/function_hash.hpp"
+#include "spaces/graph_kernel.hpp"
+#include "spaces/zoo.hpp"
 
 namespace duet {
 namespace {
@@ -33,6 +36,39 @@ void hash_function(benchmark::State& state) {
   state.counters["nodes"] = static_cast<double>(network.nodes().size());
 }
 BENCHMARK(hash_function)->Unit(benchmark::kMicrosecond);
+
+/// The search part of a cell: up to 18 nodes.
+Network single_cell(const std::string& operations) {
+  Catalog<SpacePlugin> catalog("space");
+  add_builtin_spaces(catalog);
+  const DesignSpace space = DesignSpace::read(
+      Config::parse("network: {type: dag, vertices: 6, stages: 1, operators: [" + operations + "]}", "bench"), catalog);
+  Random random(1, "bench");
+  return space.design(space.space().sample(random)).networks().front();
+}
+
+void exact_edit_distance(benchmark::State& state) {
+  const Network a = single_cell("max_pool_3x3, average_pool_3x3, skip"), b = single_cell("skip, max_pool_3x3");
+  bool exact = false;
+  for (auto _ : state) exact = edit_distance(a, b).exact();
+  state.counters["nodes"] = static_cast<double>(a.nodes().size());
+  state.counters["exact"] = exact ? 1 : 0;
+}
+BENCHMARK(exact_edit_distance)->Unit(benchmark::kMicrosecond);
+
+void bounds_of_edit_distance(benchmark::State& state) {
+  const Network a = zoo_network("resnet18").build(), b = zoo_network("resnet50").build();
+  for (auto _ : state) benchmark::DoNotOptimize(edit_distance(a, b));
+  state.counters["nodes"] = static_cast<double>(b.nodes().size());
+}
+BENCHMARK(bounds_of_edit_distance)->Unit(benchmark::kMillisecond);
+
+void graph_kernel(benchmark::State& state) {
+  const Network a = zoo_network("resnet18").build(), b = zoo_network("resnet50").build();
+  for (auto _ : state) benchmark::DoNotOptimize(weisfeiler_lehman_similarity(a, b));
+  state.counters["nodes"] = static_cast<double>(b.nodes().size());
+}
+BENCHMARK(graph_kernel)->Unit(benchmark::kMicrosecond);
 
 }  // namespace
 }  // namespace duet

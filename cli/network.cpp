@@ -14,6 +14,9 @@
 #include "core/errors.hpp"
 #include "core/units.hpp"
 #include "estimators/design_json.hpp"
+#include "spaces/edit_distance.hpp"
+#include "spaces/function_hash.hpp"
+#include "spaces/graph_kernel.hpp"
 #include "spaces/onnx.hpp"
 #include "spaces/zoo.hpp"
 
@@ -35,7 +38,7 @@ OnnxDimensions dimensions_of(const std::vector<std::string>& texts) {
 namespace {
 
 struct NetworkCommand {
-  std::string network, experiment, part, onnx_file, external_data, weights = "random", svg_file;
+  std::string network, other, experiment, part, onnx_file, external_data, weights = "random", svg_file;
   std::vector<std::string> dimensions;
   std::uint64_t trial = 0, seed = 0;
   bool as_json = false;
@@ -181,6 +184,37 @@ void write_file(const std::string& file, const std::string& text) {
   if (!(stream << text) || !stream.flush()) throw ConfigError(fmt::format("{}: cannot be written", file));
 }
 
+bool is_onnx_file(const std::string& name) { return name.ends_with(".onnx") || std::filesystem::exists(name); }
+
+/// How alike two networks are, as graphs and as functions.
+void compare(const NetworkCommand& command, const Network& network, const OnnxDimensions& dimensions) {
+  const Network other =
+      is_onnx_file(command.other) ? import_onnx(command.other, dimensions).network : zoo_network(command.other).build();
+  const Fingerprint first = function_hash(network), second = function_hash(other);
+  const EditDistance distance = edit_distance(network, other);
+  const double similarity = weisfeiler_lehman_similarity(network, other);
+  const double operators = weisfeiler_lehman_similarity(network, other, {.attributes = false});
+  if (command.as_json) {
+    const nlohmann::json json{{"networks", {command.network, command.other}},
+                              {"function_hashes", {first.hex(), second.hex()}},
+                              {"same_function", first == second},
+                              {"edit_distance", {{"lower", distance.lower}, {"upper", distance.upper}, {"exact", distance.exact()}}},
+                              {"weisfeiler_lehman", {{"similarity", similarity}, {"of_operators_alone", operators}}}};
+    fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    return;
+  }
+  TextTable table({"", "nodes", "MACs", "parameters", "function hash"});
+  table.add({command.network, std::to_string(network.nodes().size()), std::to_string(network.macs()),
+             std::to_string(network.parameters()), first.hex()});
+  table.add({command.other, std::to_string(other.nodes().size()), std::to_string(other.macs()),
+             std::to_string(other.parameters()), second.hex()});
+  fmt::print("{}\nsame function                {}\n", table.text(), first == second ? "yes" : "no");
+  fmt::print("edit distance                {}\n",
+             distance.exact() ? fmt::format("{:g}", distance.upper)
+                              : fmt::format("between {:g} and {:g}", distance.lower, distance.upper));
+  fmt::print("Weisfeiler-Lehman similarity {:.4f} ({:.4f} without attributes)\n", similarity, operators);
+}
+
 /// The network of a trial of an experiment.
 Network searched_network(const NetworkCommand& command, const Registry& registry) {
   const Selection selection{command.network, command.experiment};
@@ -217,7 +251,7 @@ void show(const NetworkCommand& command, const Registry& registry) {
   if (!searched && (!command.part.empty() || !command.experiment.empty())) {
     throw ConfigError("--part and --experiment go with --trial");
   }
-  const bool is_file = !searched && (extension == ".onnx" || std::filesystem::exists(command.network));
+  const bool is_file = !searched && is_onnx_file(command.network);
   const bool own_weights = command.weights == "file";
   if (own_weights && (!is_file || command.onnx_file.empty())) {
     throw ConfigError("--weights file: goes with --export of an ONNX file, whose weights they are");
@@ -228,7 +262,9 @@ void show(const NetworkCommand& command, const Registry& registry) {
     file = import_onnx(command.network, dimensions, own_weights ? OnnxWeights::read : OnnxWeights::leave);
     network = file->network;
   } else {
-    if (!dimensions.empty()) throw ConfigError("--dim is for ONNX files: the shapes of duet's own networks are given");
+    if (!dimensions.empty() && (command.other.empty() || !is_onnx_file(command.other))) {
+      throw ConfigError("--dim is for ONNX files: the shapes of duet's own networks are given");
+    }
     network = searched ? searched_network(command, registry) : zoo_network(command.network).build();
   }
   const OnnxImport* imported = file ? &*file : nullptr;
@@ -238,7 +274,9 @@ void show(const NetworkCommand& command, const Registry& registry) {
     export_onnx(network, command.onnx_file, options);
   }
   if (!command.svg_file.empty()) write_file(command.svg_file, drawing(network));
-  if (command.as_json) {
+  if (!command.other.empty()) {
+    compare(command, network, dimensions);
+  } else if (command.as_json) {
     const std::string name = searched ? fmt::format("{} trial {}", command.network, command.trial) : command.network;
     fmt::print("{}\n", network_json(name, network, imported)
                            .dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
@@ -268,6 +306,8 @@ void add_network(CLI::App& app, Context& context) {
   command->add_option("--weights", options->weights, "With --export: random, zeros, or file: those of the ONNX file (default random)")
       ->check(CLI::IsMember({"random", "zeros", "file"}));
   command->add_option("--seed", options->seed, "With --export: of the random weights (default 0)");
+  command->add_option("--compare", options->other,
+                      "Say how alike it and this network (ONNX file or duet's) are: function, edit distance, graph kernel");
   command->add_option("--draw", options->svg_file, "Write a drawing (SVG)");
   command->add_flag("--json", options->as_json, "As JSON");
   command->callback([options, &context] { show(*options, context.registry); });

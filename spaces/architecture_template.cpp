@@ -1,58 +1,16 @@
 #include "spaces/architecture_template.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
 
 #include <fmt/format.h>
 
 #include "core/errors.hpp"
 #include "core/expression.hpp"
-#include "core/units.hpp"
 #include "spaces/builtin.hpp"
 #include "spaces/template_texts.hpp"
 
 namespace duet {
-namespace {
-
-TemplateParameter read_parameter(const std::string& name, const Config& config) {
-  config.allow_only({"default", "range", "search", "unit", "sentence"});
-  TemplateParameter parameter;
-  parameter.name = name;
-  if (const auto unit = config.find("unit")) {
-    parameter.unit = unit->text();
-    if (!is_known_unit(parameter.unit)) unit->fail("unknown unit '" + parameter.unit + "'");
-  }
-  parameter.sentence = config.at("sentence").text();
-  const Config range = config.at("range");
-  if (!range.is_sequence() || range.size() != 2) range.fail("expected [minimum, maximum]");
-  parameter.minimum = range.at(std::size_t{0}).quantity(parameter.unit);
-  parameter.maximum = range.at(std::size_t{1}).quantity(parameter.unit);
-  if (parameter.minimum > parameter.maximum) range.fail("the minimum is above the maximum");
-  parameter.standard = ArchitectureTemplate::read_value(parameter, config.at("default"));
-  if (const auto search = config.find("search")) {
-    for (const Config& item : search->items(true)) {
-      parameter.search.push_back(ArchitectureTemplate::read_value(parameter, item));
-      if (parameter.search.size() > 1 && parameter.search[parameter.search.size() - 2] >= parameter.search.back()) {
-        item.fail("values to search must ascend, each once");
-      }
-    }
-  } else {
-    parameter.search.push_back(parameter.standard);
-  }
-  return parameter;
-}
-
-}  // namespace
-
-double ArchitectureTemplate::read_value(const TemplateParameter& parameter, const Config& config) {
-  const double value = config.quantity(parameter.unit, parameter.minimum, parameter.maximum);
-  if (parameter.whole() && value != std::floor(value)) {
-    config.fail(fmt::format("'{}' must be a whole number, not {}", parameter.name, shortest(value)));
-  }
-  return value;
-}
-
 const TemplateParameter* ArchitectureTemplate::find(std::string_view parameter) const {
   const auto found = std::find_if(parameters_.begin(), parameters_.end(),
                                   [&](const TemplateParameter& known) { return known.name == parameter; });
@@ -70,7 +28,7 @@ ParameterValues ArchitectureTemplate::read_values(const Config& config) const {
   for (const std::string& key : config.keys()) {
     const TemplateParameter* parameter = find(key);
     if (parameter == nullptr) config.fail_unknown_key(key, parameter_names(), "template " + name_);
-    values[key] = read_value(*parameter, config.at(key));
+    values[key] = parameter->read_value(config.at(key));
   }
   return values;
 }
@@ -82,7 +40,7 @@ ArchitectureTemplate ArchitectureTemplate::read(const Config& config) {
   if (const auto summary = config.find("summary")) read.summary_ = summary->text();
   if (const auto source = config.find("source")) read.source_ = source->text();
   const Config parameters = config.at("parameters");
-  for (const std::string& name : parameters.keys()) read.parameters_.push_back(read_parameter(name, parameters.at(name)));
+  for (const std::string& name : parameters.keys()) read.parameters_.push_back(TemplateParameter::read(name, parameters.at(name)));
   if (const auto derived = config.find("derived")) {
     for (const std::string& name : derived->keys()) {
       if (read.find(name) != nullptr) derived->at(name).fail(fmt::format("'{}' is a parameter already", name));
@@ -158,7 +116,7 @@ class TemplateSpace final : public DesignPart {
     }
     for (const TemplateParameter& parameter : template_.parameters()) {
       const auto found = given ? given->find(parameter.name) : std::nullopt;
-      nodes_.push_back(found ? node(parameter, *found) : ordinal(parameter.name, parameter.search, parameter.unit, parameter.sentence));
+      nodes_.push_back(found ? parameter.node(*found) : parameter.node());
     }
   }
 
@@ -187,29 +145,6 @@ class TemplateSpace final : public DesignPart {
     if (!name) options.fail("template", fmt::format("the space needs a template: one of {}, or a YAML file",
                                                     fmt::join(template_names(), ", ")));
     return ArchitectureTemplate::load(*name);
-  }
-
-  /// A value, a list of values, or {range: [low, high], log: true}.
-  static SpaceNode node(const TemplateParameter& parameter, const Config& config) {
-    if (!config.is_map()) {
-      std::vector<double> values;
-      for (const Config& item : config.items(true)) values.push_back(ArchitectureTemplate::read_value(parameter, item));
-      if (values.empty()) config.fail(fmt::format("'{}' needs a value", parameter.name));
-      std::sort(values.begin(), values.end());
-      const auto twice = std::adjacent_find(values.begin(), values.end());
-      if (twice != values.end()) config.fail(fmt::format("'{}' lists {} twice", parameter.name, human(*twice, parameter.unit)));
-      return ordinal(parameter.name, std::move(values), parameter.unit, parameter.sentence);
-    }
-    config.allow_only({"range", "log"});
-    const Config range = config.at("range");
-    if (!range.is_sequence() || range.size() != 2) range.fail("expected [minimum, maximum]");
-    const double low = ArchitectureTemplate::read_value(parameter, range.at(std::size_t{0}));
-    const double high = ArchitectureTemplate::read_value(parameter, range.at(std::size_t{1}));
-    if (low > high) range.fail("the minimum is above the maximum");
-    const bool logarithmic = config.has("log") && config.at("log").boolean();
-    if (!parameter.whole()) return real(parameter.name, low, high, parameter.unit, parameter.sentence, logarithmic);
-    return integer(parameter.name, static_cast<std::int64_t>(low), static_cast<std::int64_t>(high), parameter.unit,
-                   parameter.sentence, logarithmic);
   }
 
   Architecture instance(const Assignment& a) const {

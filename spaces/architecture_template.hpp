@@ -13,19 +13,9 @@
 
 #include "core/config.hpp"
 #include "spaces/architecture.hpp"
+#include "spaces/template_parameter.hpp"
 
 namespace duet {
-
-struct TemplateParameter {
-  std::string name;
-  std::string unit = "1";
-  std::string sentence;
-  double standard = 0;              ///< where nothing is said
-  double minimum = 0, maximum = 0;  ///< what the template makes sense for
-  std::vector<double> search;       ///< what a search chooses from unless told otherwise; ascending
-  /// Whether only whole numbers of the unit make sense: counts, bytes, bits.
-  bool whole() const { return unit == "1" || unit == "B" || unit == "bit"; }
-};
 
 /// In base units, by parameter.
 using ParameterValues = std::map<std::string, double, std::less<>>;
@@ -47,8 +37,6 @@ class ArchitectureTemplate {
   /// A mapping from parameters to values. \throws ConfigError for an unknown parameter (with the nearest match), and for
   /// a value of another unit, out of bounds or not whole.
   ParameterValues read_values(const Config& config) const;
-  /// One value of a parameter; the same errors.
-  static double read_value(const TemplateParameter& parameter, const Config& config);
   /// Names of the parameters, for hints.
   std::vector<std::string> parameter_names() const;
 

@@ -67,6 +67,15 @@ NodeId add_classifier(Network& network, NodeId input, std::int64_t classes) {
   return network.add("classifier", Linear{.out_features = classes}, {flatten});
 }
 
+Option integer_option(std::string name, std::string fallback, std::string sentence, double minimum, double maximum) {
+  return {.name = std::move(name),
+          .kind = Option::Kind::integer,
+          .fallback = std::move(fallback),
+          .sentence = std::move(sentence),
+          .minimum = minimum,
+          .maximum = maximum};
+}
+
 Shape image_shape(const Options& options, std::string_view name) {
   const std::vector<std::int64_t> extents = options.integers(name);
   if (extents.size() != 3) options.fail(name, "an input shape is [channels, height, width]");

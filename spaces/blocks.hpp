@@ -47,6 +47,9 @@ NodeId add_skip(Network& network, const std::string& name, NodeId input, std::in
 /// Global average pooling and a linear layer with bias: nodes `pool`, `flatten`, `classifier`.
 NodeId add_classifier(Network& network, NodeId input, std::int64_t classes);
 
+/// An option that is one integer.
+Option integer_option(std::string name, std::string fallback, std::string sentence, double minimum, double maximum);
+
 /// The option `name` as the shape (1, channels, height, width) of an image. \throws ConfigError at the option
 /// unless it is a list of three.
 Shape image_shape(const Options& options, std::string_view name);

@@ -37,8 +37,12 @@ class Assignment {
   std::int64_t integer(std::string_view name) const { return static_cast<std::int64_t>(number(name)); }
   const std::string& option(std::string_view name) const;
 
- private:
+  /// For parts that compiled their tree themselves: the parameters of a part stand together in the candidate, in the order
+  /// of its tree. Where one of them stands. \throws std::out_of_range like number().
   std::size_t index(std::string_view name) const;
+  const Candidate& candidate() const { return *candidate_; }
+
+ private:
   const Space* space_;
   const Candidate* candidate_;
   std::string prefix_;

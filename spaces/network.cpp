@@ -1,11 +1,13 @@
 #include "spaces/network.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <boost/graph/adjacency_list.hpp>
 #include <boost/graph/depth_first_search.hpp>
 #include <boost/graph/topological_sort.hpp>
 #include <cmath>
 #include <fmt/format.h>
+#include <functional>
 #include <initializer_list>
 #include <iterator>
 #include <limits>
@@ -72,9 +74,8 @@ struct Window {
 /// One node in its network: checks it, infers its shape and counts what it holds and does.
 class Inference {
  public:
-  Inference(std::span<const Node> nodes, std::string_view name, const Operator& op,
-            std::span<const NodeId> inputs)
-      : nodes_(nodes), name_(name), op_(op), inputs_(inputs) {}
+  Inference(std::string_view name, const Operator& op, std::span<const Shape* const> inputs)
+      : name_(name), op_(op), inputs_(inputs) {}
 
   [[noreturn]] void fail(const std::string& reason) const {
     throw NetworkError(fmt::format("node '{}' ({}): {}", name_, name_of(op_), reason));
@@ -136,7 +137,7 @@ class Inference {
   }
 
  private:
-  const Shape& input(std::size_t i = 0) const { return nodes_[inputs_[i]].shape; }
+  const Shape& input(std::size_t i = 0) const { return *inputs_[i]; }
 
   /// "(1, 2), (3, 4) and (5, 6)" with `last` = " and ".
   std::string input_shapes(std::string_view last = " and ") const {
@@ -508,17 +509,16 @@ class Inference {
 
   /// One per output element and element of the reduced extents.
   std::int64_t multiply_accumulates(const Shape& output, std::initializer_list<std::int64_t> reduced) const {
-    Shape extents = output;
-    extents.insert(extents.end(), reduced);
-    const std::optional<std::int64_t> count = product(extents);
-    if (!count) fail(fmt::format("needs more than 2^53 multiply-accumulates on inputs {}", input_shapes()));
-    return *count;
+    const std::optional<std::int64_t> outputs = product(output), each = product(reduced);
+    if (!outputs || !each || *each > max_count / *outputs) {
+      fail(fmt::format("needs more than 2^53 multiply-accumulates on inputs {}", input_shapes()));
+    }
+    return *outputs * *each;
   }
 
-  std::span<const Node> nodes_;
   std::string_view name_;
   const Operator& op_;
-  std::span<const NodeId> inputs_;
+  std::span<const Shape* const> inputs_;
 };
 
 // Structured bindings stop compiling when an operator gets a field that is not hashed.
@@ -772,26 +772,75 @@ void hash(Hasher& hasher, const NumberFormat& format) {
   hasher.add(format.weight_bits).add(format.activation_bits).add(format.density).add(format.sparsity_group);
 }
 
+Inferred infer(std::string_view name, const Operator& op, std::span<const Shape* const> inputs) {
+  const Inference inference(name, op, inputs);
+  Inferred result;
+  result.shape = inference.shape();
+  // Counts that are too large are refused here, so that counting a node of a network never fails.
+  result.parameters = inference.parameters();
+  result.macs = inference.macs(result.shape);
+  return result;
+}
+
 NodeId Network::add(std::string name, Operator op, std::vector<NodeId> inputs) {
-  const Inference inference(nodes_, name, op, inputs);
+  const Inference inference(name, op, {});
   if (name.empty()) inference.fail("a node needs a name");
-  if (const std::optional<NodeId> taken = find(name)) {
-    inference.fail(fmt::format("the name is taken by node {} ({})", *taken, name_of(nodes_[*taken].op)));
+  index_names();
+  const std::size_t slot = slot_of(name);
+  if (const std::uint32_t taken = names_[slot]; taken != 0) {
+    inference.fail(fmt::format("the name is taken by node {} ({})", taken - 1, name_of(nodes_[taken - 1].op)));
   }
+  std::vector<const Shape*> shapes;
+  shapes.reserve(inputs.size());
   for (const NodeId input : inputs) {
     if (input >= nodes_.size()) {
       inference.fail(fmt::format("input {} does not exist; there are {} nodes so far", input, nodes_.size()));
     }
+    shapes.push_back(&nodes_[input].shape);
   }
-  Shape shape = inference.shape();
-  // Counts that are too large are refused here, so that counting a node of a network never fails.
-  inference.parameters();
-  inference.macs(shape);
-  nodes_.push_back({std::move(name), std::move(op), std::move(inputs), std::move(shape), {}});
+  Inferred inferred = infer(name, op, shapes);
+  const NodeId id = adopt({std::move(name), std::move(op), std::move(inputs), std::move(inferred.shape)},
+                          inferred.parameters, inferred.macs);
+  names_[slot] = static_cast<std::uint32_t>(id + 1);
+  indexed_ = nodes_.size();
+  return id;
+}
+
+NodeId Network::adopt(Node node, std::int64_t parameters, std::int64_t macs) {
+  nodes_.push_back(std::move(node));
+  counts_.push_back({parameters, macs});
   return nodes_.size() - 1;
 }
 
+void Network::reserve(std::size_t nodes) {
+  nodes_.reserve(nodes);
+  counts_.reserve(nodes);
+}
+
+/// Where the name is in the table, or the free place where it would be. \pre the table has a free place
+std::size_t Network::slot_of(std::string_view name) const {
+  const std::size_t mask = names_.size() - 1;
+  std::size_t slot = std::hash<std::string_view>()(name) & mask;
+  while (names_[slot] != 0 && nodes_[names_[slot] - 1].name != name) slot = (slot + 1) & mask;
+  return slot;
+}
+
+/// Brings the table up to date with room for one more, at most half full.
+void Network::index_names() {
+  if (names_.size() < 2 * (nodes_.size() + 1)) {
+    names_.assign(std::max<std::size_t>(64, 4 * std::bit_ceil(nodes_.size() + 1)), 0);
+    indexed_ = 0;
+  }
+  for (; indexed_ < nodes_.size(); ++indexed_) {
+    names_[slot_of(nodes_[indexed_].name)] = static_cast<std::uint32_t>(indexed_ + 1);
+  }
+}
+
 std::optional<NodeId> Network::find(std::string_view name) const {
+  if (!names_.empty() && indexed_ == nodes_.size()) {
+    const std::uint32_t found = names_[slot_of(name)];
+    return found != 0 ? std::optional<NodeId>(found - 1) : std::nullopt;
+  }
   const auto found =
       std::find_if(nodes_.begin(), nodes_.end(), [name](const Node& node) { return node.name == name; });
   if (found == nodes_.end()) return std::nullopt;
@@ -859,16 +908,13 @@ Network Network::pruned() const {
     Node node = nodes_[id];
     for (NodeId& input : node.inputs) input = new_id[input];
     new_id[id] = result.nodes_.size();
-    result.nodes_.push_back(std::move(node));
+    result.adopt(std::move(node), counts_[id].parameters, counts_[id].macs);
   }
   result.output_ = new_id[output()];
   return result;
 }
 
-std::int64_t Network::parameters(NodeId id) const {
-  const Node& at = node(id);
-  return Inference(nodes_, at.name, at.op, at.inputs).parameters();
-}
+std::int64_t Network::parameters(NodeId id) const { return counts_.at(id).parameters; }
 
 std::int64_t Network::weights(NodeId id) const {
   const Node& at = node(id);
@@ -882,10 +928,7 @@ std::int64_t Network::weights(NodeId id) const {
   return parameters(id) - biases;
 }
 
-std::int64_t Network::macs(NodeId id) const {
-  const Node& at = node(id);
-  return Inference(nodes_, at.name, at.op, at.inputs).macs(at.shape);
-}
+std::int64_t Network::macs(NodeId id) const { return counts_.at(id).macs; }
 
 std::int64_t Network::parameters() const {
   return total(nodes_.size(), "parameters", [this](NodeId id) { return parameters(id); });

@@ -313,6 +313,15 @@ void hash(Hasher& hasher, const NumberFormat& format);
 /// The product of the extents.
 std::int64_t elements(const Shape& shape);
 
+/// What follows from an operator and the shapes of its inputs.
+struct Inferred {
+  Shape shape;  ///< of the output
+  std::int64_t parameters = 0;
+  std::int64_t macs = 0;
+};
+/// Shape and counts of a node, as Network::add finds them. `name` stands in messages. \throws NetworkError
+Inferred infer(std::string_view name, const Operator& op, std::span<const Shape* const> inputs);
+
 /// Safe to read from several threads at once; adding needs exclusive access.
 class Network {
  public:
@@ -320,6 +329,12 @@ class Network {
   /// \throws NetworkError for an empty or duplicate name, an unknown input, a wrong number of inputs, an
   /// attribute out of range, shapes that do not fit, or a count above 2^53. The network is unchanged then.
   NodeId add(std::string name, Operator op, std::vector<NodeId> inputs = {});
+
+  /// Adds a node that is known to fit, in constant time. \pre its inputs are smaller than its id, its name is in no other
+  /// node, and its shape and counts are those of infer().
+  NodeId adopt(Node node, std::int64_t parameters, std::int64_t macs);
+  /// Makes room for so many nodes.
+  void reserve(std::size_t nodes);
 
   /// Marks the node whose value is the network's result; the last node added unless told otherwise.
   /// \throws NetworkError where there is no such node.
@@ -337,7 +352,7 @@ class Network {
   std::span<const Node> nodes() const { return nodes_; }
   /// \throws std::out_of_range where there is no such node; so do the counts below.
   const Node& node(NodeId id) const { return nodes_.at(id); }
-  /// The node of that name. Linear in the number of nodes.
+  /// The node of that name. Constant time in a network whose nodes were added one by one, linear where some were adopted.
   std::optional<NodeId> find(std::string_view name) const;
 
   /// Every node after all its inputs; ties in order of insertion.
@@ -375,8 +390,18 @@ class Network {
   bool operator==(const Network& other) const;
 
  private:
+  struct Counts {
+    std::int64_t parameters = 0, macs = 0;
+  };
+  std::size_t slot_of(std::string_view name) const;
+  void index_names();
+
   std::vector<Node> nodes_;
+  std::vector<Counts> counts_;
   std::optional<NodeId> output_;
+  /// Node numbers plus 1 by hash of the name, open addressing; of the first `indexed_` nodes.
+  std::vector<std::uint32_t> names_;
+  std::size_t indexed_ = 0;
 };
 
 }  // namespace duet

@@ -356,7 +356,8 @@ class OnnxFolder : public ::testing::Test {
 
 TEST_F(OnnxFolder, NetworksOfSpacesComeBack) {
   for (const char* text : {"network: {type: cnn, depth: 1}", "network: {type: nas_bench_201, cells: 1}",
-                           "network: {type: nas_bench_macro}"}) {
+                           "network: {type: nas_bench_macro}", "network: {type: nas_bench_101, cells: 1}",
+                           "network: {type: darts, cells: 3}", "network: {type: dag, aggregation: [add, concat]}"}) {
     const DesignSpace space = testing::read_space(text);
     Random random(1, "test");
     for (int i = 0; i < 5; ++i) {
