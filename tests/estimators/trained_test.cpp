@@ -447,8 +447,11 @@ TEST_F(TrainedTest, FinalAccuracyIsThatOfTheTestImages) {
 TEST_F(TrainedTest, ExportedNetworksComputeWhatTheTrainerDoes) {
   REQUIRE_TRAINER();
   const ImageSet images = toy_images(12, 3);
+  Recipe recipe;
+  recipe.batch_size = 16;
+  recipe.learning_rate = 0.02;
   for (Network network : {toy_cnn(), everything()}) {
-    const Training training = load_trainer().train(network, {}, toy_images(128, 1), 1, 0, {});
+    const Training training = load_trainer().train(network, recipe, toy_images(128, 1), 1, 0, {});
     ASSERT_EQ(training.status, Status::ok) << training.reason;
     const NetworkWeights weights = training.model->weights();
     if (const auto classifier = network.find("classifier")) network.set_output(*classifier);  // not the softmax
