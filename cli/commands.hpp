@@ -72,6 +72,13 @@ struct OpenExperiment {
 /// \throws StoreError, ConfigError
 OpenExperiment open_experiment(const Selection& selection, Store::Mode mode = Store::Mode::read);
 
+/// The specification that an experiment was run with: the file if one was selected, else the text in the database.
+/// \throws ConfigError if it cannot be read any more, StoreError if it has another space
+Specification specification_of(const Selection& selection, const OpenExperiment& open, const Registry& registry);
+
+/// \throws ConfigError where there is no such trial
+TrialRecord trial_of(const OpenExperiment& open, std::uint64_t number);
+
 /// The columns of a table that people read; right-aligned if numeric.
 class TextTable {
  public:

@@ -7,6 +7,7 @@
 #include "core/errors.hpp"
 #include "core/pareto_archive.hpp"
 #include "core/units.hpp"
+#include "experiments/provenance.hpp"
 
 namespace duet::cli {
 
@@ -29,6 +30,41 @@ OpenExperiment open_experiment(const Selection& selection, Store::Mode mode) {
   Store store(file, mode);
   ExperimentRecord record = store.at(name);
   return {std::move(store), std::move(record)};
+}
+
+Specification specification_of(const Selection& selection, const OpenExperiment& open, const Registry& registry) {
+  const ExperimentRecord& record = open.record;
+  const std::filesystem::path file = selection.file;
+  Overrides overrides;
+  overrides.name = record.name;
+  overrides.seed = record.seed;
+  const auto read = [&] {
+    if (file.extension() == ".yaml" || file.extension() == ".yml") return load_specification(file, registry, overrides);
+    try {
+      return read_specification(Config::parse(record.specification, "specification of '" + record.name + "'"),
+                                std::filesystem::current_path(), registry, overrides);
+    } catch (const ConfigError& error) {
+      throw ConfigError(fmt::format("{}; give the experiment file in place of the database if it names other files: "
+                                    "relative paths begin in its folder",
+                                    error.what()));
+    }
+  };
+  Specification specification = read();
+  if (specification.space->space().fingerprint() != record.space_fingerprint) {
+    throw StoreError(fmt::format("{}: experiment '{}' has another space than {}", open.store.path().string(), record.name,
+                                 selection.file));
+  }
+  if (specification.identity != record.identity) {
+    fmt::print(stderr, "warning: {} differs from what experiment '{}' was run with: {}\n", selection.file, record.name,
+               first_difference(record.identity, specification.identity));
+  }
+  return specification;
+}
+
+TrialRecord trial_of(const OpenExperiment& open, std::uint64_t number) {
+  auto trial = open.store.trial(open.record, number);
+  if (!trial) throw ConfigError(fmt::format("{}: there is no trial {}", open.store.path().string(), number));
+  return *std::move(trial);
 }
 
 Front pareto_front_of(const Store& store, const ExperimentRecord& record) {

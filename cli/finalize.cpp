@@ -1,4 +1,6 @@
 #include <cmath>
+#include <fstream>
+#include <optional>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -8,6 +10,7 @@
 #include "core/units.hpp"
 #include "estimators/trained.hpp"
 #include "experiments/provenance.hpp"
+#include "spaces/onnx.hpp"
 
 namespace duet::cli {
 namespace {
@@ -18,25 +21,9 @@ struct Arguments {
   std::int64_t epochs = 10;
   std::int64_t train_images = 0;
   std::uint64_t seeds = 3;
+  std::string onnx_file;
   bool json = false;
 };
-
-/// The specification that the experiment was run with: the file if one was given, else the text in the database.
-Specification specification_of(const Arguments& arguments, const ExperimentRecord& record, const Registry& registry) {
-  const std::filesystem::path file = arguments.selection.file;
-  Overrides overrides;
-  overrides.name = record.name;
-  overrides.seed = record.seed;
-  if (file.extension() == ".yaml" || file.extension() == ".yml") return load_specification(file, registry, overrides);
-  try {
-    return read_specification(Config::parse(record.specification, "specification of '" + record.name + "'"),
-                              std::filesystem::current_path(), registry, overrides);
-  } catch (const ConfigError& error) {
-    throw ConfigError(fmt::format("{}; give the experiment file in place of the database if it names other files: "
-                                  "relative paths begin in its folder",
-                                  error.what()));
-  }
-}
 
 std::string mean_and_deviation(const std::vector<double>& values) {
   double mean = 0;
@@ -49,17 +36,8 @@ std::string mean_and_deviation(const std::vector<double>& values) {
 
 void execute(const Arguments& arguments, Context& context) {
   OpenExperiment open = open_experiment(arguments.selection, Store::Mode::write);
-  const auto trial = open.store.trial(open.record, arguments.trial);
-  if (!trial) throw ConfigError(fmt::format("{}: there is no trial {}", open.store.path().string(), arguments.trial));
-  const Specification specification = specification_of(arguments, open.record, context.registry);
-  if (specification.space->space().fingerprint() != open.record.space_fingerprint) {
-    throw StoreError(fmt::format("{}: experiment '{}' has another space than {}", open.store.path().string(),
-                                 open.record.name, arguments.selection.file));
-  }
-  if (specification.identity != open.record.identity) {
-    fmt::print(stderr, "warning: {} differs from what experiment '{}' was run with: {}\n", arguments.selection.file,
-               open.record.name, first_difference(open.record.identity, specification.identity));
-  }
+  const TrialRecord trial = trial_of(open, arguments.trial);
+  const Specification specification = specification_of(arguments.selection, open, context.registry);
   const Specification::Scorer* trained = nullptr;
   for (const auto& scorer : specification.scorers) {
     if (scorer.name == "trained") trained = &scorer;
@@ -69,13 +47,20 @@ void execute(const Arguments& arguments, Context& context) {
                                   open.record.name));
   }
   const Environment environment{specification.seed, specification.directory, specification.space.get()};
-  const Design design = specification.space->design(trial->candidate);
+  const Design design = specification.space->design(trial.candidate);
+
+  // Before minutes of training.
+  if (!arguments.onnx_file.empty() && !std::ofstream(arguments.onnx_file, std::ios::app)) {
+    throw ConfigError(fmt::format("{}: cannot be written", arguments.onnx_file));
+  }
 
   std::vector<double> test;
   std::vector<double> validation;
   std::string recipe;
+  std::optional<FinalAccuracy> best;
+  std::uint64_t best_seed = 0;
   for (std::uint64_t replicate = 1; replicate <= arguments.seeds; ++replicate) {
-    const FinalAccuracy result = finalize(trained->options, environment, design, replicate, arguments.epochs,
+    FinalAccuracy result = finalize(trained->options, environment, design, replicate, arguments.epochs,
                                           arguments.train_images);
     if (result.status != Status::ok) throw ConfigError(fmt::format("trial {}: {}", arguments.trial, result.reason));
     recipe = fmt::format("{} epochs of {} images, {} word bits; {} validation and {} test images", result.epochs,
@@ -94,17 +79,35 @@ void execute(const Arguments& arguments, Context& context) {
                  result.test_accuracy, result.validation_accuracy, result.training_time_s);
       std::fflush(stdout);
     }
+    if (!best || result.validation_accuracy > best->validation_accuracy) {
+      best = std::move(result);
+      best_seed = replicate;
+    }
+  }
+  if (!arguments.onnx_file.empty()) {
+    export_onnx(best->network, arguments.onnx_file, {.weights = &best->weights});
   }
   if (arguments.json) {
-    fmt::print("{}\n", nlohmann::ordered_json{{"trial", arguments.trial},
-                                              {"recipe", recipe},
-                                              {"test_accuracy", test},
-                                              {"validation_accuracy", validation}}
-                           .dump(2));
+    nlohmann::ordered_json json{{"trial", arguments.trial},
+                                {"recipe", recipe},
+                                {"test_accuracy", test},
+                                {"validation_accuracy", validation}};
+    if (!arguments.onnx_file.empty()) {
+      json["export"] = {{"file", arguments.onnx_file},
+                        {"seed", best_seed},
+                        {"pixel_mean", best->pixel_scale.mean},
+                        {"pixel_deviation", best->pixel_scale.deviation}};
+    }
+    fmt::print("{}\n", json.dump(2));
     return;
   }
   fmt::print("\nTrial {}, {}:\n  test accuracy        {}\n  validation accuracy  {}\nStored in table `finals`.\n",
              arguments.trial, recipe, mean_and_deviation(test), mean_and_deviation(validation));
+  if (!arguments.onnx_file.empty()) {
+    fmt::print("Written to {}: the network of seed {}, which is the best by validation accuracy. Its input is (pixel - "
+               "{:.4f}) / {:.4f}.\n",
+               arguments.onnx_file, best_seed, best->pixel_scale.mean, best->pixel_scale.deviation);
+  }
 }
 
 }  // namespace
@@ -122,6 +125,8 @@ void add_finalize(CLI::App& app, Context& context) {
   command->add_option("--seeds", arguments->seeds, "How many times, each with another initialisation")
       ->check(CLI::Range(1, 100))
       ->capture_default_str();
+  command->add_option("--export", arguments->onnx_file,
+                      "Write the network with its trained weights, of the seed that validates best, as an ONNX file");
   command->add_flag("--json", arguments->json, "As JSON");
   command->callback([arguments, &context] { execute(*arguments, context); });
 }

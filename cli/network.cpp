@@ -6,9 +6,11 @@
 #include <optional>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.hpp"
+#include "core/config.hpp"
 #include "core/errors.hpp"
 #include "core/units.hpp"
 #include "estimators/design_json.hpp"
@@ -36,9 +38,9 @@ OnnxDimensions dimensions_of(const std::vector<std::string>& texts) {
 namespace {
 
 struct NetworkCommand {
-  std::string network, other, onnx_file, external_data, weights = "random", svg_file;
+  std::string network, other, experiment, part, onnx_file, external_data, weights = "random", svg_file;
   std::vector<std::string> dimensions;
-  std::uint64_t seed = 0;
+  std::uint64_t trial = 0, seed = 0;
   bool as_json = false;
 };
 
@@ -213,30 +215,70 @@ void compare(const NetworkCommand& command, const Network& network, const OnnxDi
   fmt::print("Weisfeiler-Lehman similarity {:.4f} ({:.4f} without attributes)\n", similarity, operators);
 }
 
-void show(const NetworkCommand& command) {
+/// The network of a trial of an experiment.
+Network searched_network(const NetworkCommand& command, const Registry& registry) {
+  const Selection selection{command.network, command.experiment};
+  const OpenExperiment open = open_experiment(selection);
+  const TrialRecord trial = trial_of(open, command.trial);
+  const Specification specification = specification_of(selection, open, registry);
+  const Design design = specification.space->design(trial.candidate);
+  std::vector<std::string> parts;
+  try {
+    parts = design.network_parts();
+  } catch (const NetworkError& error) {
+    throw ConfigError(fmt::format("trial {} has no network that makes sense: {}", command.trial, error.what()));
+  }
+  if (parts.empty()) throw ConfigError(fmt::format("the space of experiment '{}' has no networks", open.record.name));
+  if (command.part.empty() && parts.size() > 1) {
+    throw ConfigError(fmt::format("a design of experiment '{}' has {} networks; choose one with --part: {}",
+                                  open.record.name, parts.size(), fmt::join(parts, ", ")));
+  }
+  const auto found = command.part.empty() ? parts.begin() : std::find(parts.begin(), parts.end(), command.part);
+  if (found == parts.end()) {
+    throw ConfigError(fmt::format("--part '{}': there is no such network in experiment '{}'{}", command.part,
+                                  open.record.name, hint(command.part, parts)));
+  }
+  return design.networks()[static_cast<std::size_t>(found - parts.begin())];
+}
+
+void show(const NetworkCommand& command, const Registry& registry) {
   const OnnxDimensions dimensions = dimensions_of(command.dimensions);
-  const bool is_file = is_onnx_file(command.network);
+  const std::filesystem::path extension = std::filesystem::path(command.network).extension();
+  const bool searched = command.trial > 0;
+  if (!searched && (extension == ".db" || extension == ".yaml" || extension == ".yml")) {
+    throw ConfigError(fmt::format("{}: which network of the experiment? Give --trial and its number", command.network));
+  }
+  if (!searched && (!command.part.empty() || !command.experiment.empty())) {
+    throw ConfigError("--part and --experiment go with --trial");
+  }
+  const bool is_file = !searched && is_onnx_file(command.network);
+  const bool own_weights = command.weights == "file";
+  if (own_weights && (!is_file || command.onnx_file.empty())) {
+    throw ConfigError("--weights file: goes with --export of an ONNX file, whose weights they are");
+  }
   std::optional<OnnxImport> file;
   Network network;
   if (is_file) {
-    file = import_onnx(command.network, dimensions);
+    file = import_onnx(command.network, dimensions, own_weights ? OnnxWeights::read : OnnxWeights::leave);
     network = file->network;
   } else {
     if (!dimensions.empty() && (command.other.empty() || !is_onnx_file(command.other))) {
       throw ConfigError("--dim is for ONNX files: the shapes of duet's own networks are given");
     }
-    network = zoo_network(command.network).build();
+    network = searched ? searched_network(command, registry) : zoo_network(command.network).build();
   }
   const OnnxImport* imported = file ? &*file : nullptr;
   if (!command.onnx_file.empty()) {
-    OnnxExportOptions options{command.seed, command.external_data, command.weights == "zeros"};
+    OnnxExportOptions options{command.seed, command.external_data, command.weights == "zeros",
+                              own_weights ? &file->weights : nullptr};
     export_onnx(network, command.onnx_file, options);
   }
   if (!command.svg_file.empty()) write_file(command.svg_file, drawing(network));
   if (!command.other.empty()) {
     compare(command, network, dimensions);
   } else if (command.as_json) {
-    fmt::print("{}\n", network_json(command.network, network, imported)
+    const std::string name = searched ? fmt::format("{} trial {}", command.network, command.trial) : command.network;
+    fmt::print("{}\n", network_json(name, network, imported)
                            .dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   } else {
     fmt::print("{}", network_text(network, imported));
@@ -245,23 +287,30 @@ void show(const NetworkCommand& command) {
 
 }  // namespace
 
-void add_network(CLI::App& app, Context&) {
+void add_network(CLI::App& app, Context& context) {
   auto* command = app.add_subcommand("network", "Count the layers of a network, and write it as ONNX or as a drawing");
   auto options = std::make_shared<NetworkCommand>();
-  command->add_option("NETWORK", options->network, "ONNX file, or one of duet's networks (duet list networks)")->required();
+  command
+      ->add_option("NETWORK", options->network,
+                   "ONNX file, one of duet's networks (duet list networks), or with --trial a database or experiment file")
+      ->required();
+  command->add_option("--trial", options->trial, "Number of a trial: its network")->check(AtLeastOne());
+  command->add_option("--part", options->part, "With --trial: which network, where designs have several");
+  command->add_option("-e,--experiment", options->experiment,
+                      "With --trial: experiment in the database (default: the file's, or the one begun last)");
   command->add_option("--dim", options->dimensions, "Value of a symbolic dimension, such as batch=1; may be repeated")
       ->allow_extra_args(false);
-  command->add_option("--export", options->onnx_file, "Write it as an ONNX file with freshly initialised weights");
+  command->add_option("--export", options->onnx_file, "Write it as an ONNX file, with initial weights unless --weights says otherwise");
   command->add_option("--external-data", options->external_data,
                       "With --export: file beside it that takes the weights (needed above 2 GB)");
-  command->add_option("--weights", options->weights, "With --export: random or zeros (default random)")
-      ->check(CLI::IsMember({"random", "zeros"}));
+  command->add_option("--weights", options->weights, "With --export: random, zeros, or file: those of the ONNX file (default random)")
+      ->check(CLI::IsMember({"random", "zeros", "file"}));
   command->add_option("--seed", options->seed, "With --export: of the random weights (default 0)");
   command->add_option("--compare", options->other,
                       "Say how alike it and this network (ONNX file or duet's) are: function, edit distance, graph kernel");
   command->add_option("--draw", options->svg_file, "Write a drawing (SVG)");
   command->add_flag("--json", options->as_json, "As JSON");
-  command->callback([options] { show(*options); });
+  command->callback([options, &context] { show(*options, context.registry); });
 }
 
 }  // namespace duet::cli

@@ -85,7 +85,7 @@ class SingleThread {
 /// What a pixel becomes: (value − mean) / standard deviation over all training images.
 using PixelTable = std::array<float, 256>;
 
-PixelTable normalisation(const ImageSet& images) {
+PixelScale scale_of(const ImageSet& images) {
   std::array<std::int64_t, 256> counts{};
   for (const std::uint8_t pixel : images.pixels) ++counts[pixel];
   const auto total = static_cast<double>(images.pixels.size());
@@ -97,9 +97,13 @@ PixelTable normalisation(const ImageSet& images) {
     const double difference = static_cast<double>(i) - mean;
     variance += difference * difference * static_cast<double>(counts[i]) / total;
   }
+  return {mean, std::sqrt(std::max(variance, 1e-6))};
+}
+
+PixelTable table_of(const PixelScale& scale) {
   PixelTable table{};
   for (std::size_t i = 0; i < table.size(); ++i) {
-    table[i] = static_cast<float>((static_cast<double>(i) - mean) / std::sqrt(std::max(variance, 1e-6)));
+    table[i] = static_cast<float>((static_cast<double>(i) - scale.mean) / scale.deviation);
   }
   return table;
 }
@@ -485,8 +489,12 @@ void quantize(at::Tensor& value, const Quantizer& quantizer) {
 class TorchModel final : public TrainedModel {
  public:
   /// `images`: those that it was trained on. The model is usable only if finite().
-  TorchModel(const Plan& plan, State state, const PixelTable& table, const ImageSet& images, Random random)
-      : plan_(plan), state_(std::move(state)), table_(table), calibrations_(state_.size()) {
+  TorchModel(const Plan& plan, State state, const PixelScale& scale, const ImageSet& images, Random random)
+      : plan_(plan),
+        state_(std::move(state)),
+        scale_(scale),
+        table_(table_of(scale)),
+        calibrations_(state_.size()) {
     folded_ = folded(plan_, state_);
     const auto first = range(0, std::min(images.size(), calibration_images));
     const at::Tensor scores =
@@ -537,22 +545,38 @@ class TorchModel final : public TrainedModel {
     throw std::runtime_error(error.what_without_backtrace());
   }
 
-  std::vector<NamedTensor> weights() const override {
-    std::vector<NamedTensor> result;
-    const auto add = [&](const std::string& name, const at::Tensor& tensor) {
-      if (!tensor.defined()) return;
-      const std::span<const float> values = elements(tensor);
-      result.push_back({name, tensor.sizes().vec(), {values.begin(), values.end()}});
-    };
+  FloatTensor scores(const ImageSet& images) const override try {
+    const SingleThread single;
+    const c10::InferenceMode inference;
+    FloatTensor result{{images.size(), 0}, {}};
+    for (std::int64_t first = 0; first < images.size(); first += evaluation_batch) {
+      const auto positions = range(first, std::min(first + evaluation_batch, images.size()));
+      const at::Tensor batch = run(plan_, folded_, to_tensor(images, table_, positions), false,
+                                   [](NodeId, const at::Tensor&) {}).contiguous();
+      const std::span<const float> values = elements(batch);
+      result.shape[1] = batch.size(1);
+      result.values.insert(result.values.end(), values.begin(), values.end());
+    }
+    return result;
+  } catch (const c10::Error& error) {
+    throw std::runtime_error(error.what_without_backtrace());
+  }
+
+  // The fields of Parameters have the order of weight_slots().
+  NetworkWeights weights() const override {
+    NetworkWeights result(state_.size());
     for (NodeId id = 0; id < state_.size(); ++id) {
-      const std::string& name = plan_.network.node(id).name;
-      add(name + ".weight", state_[id].weight);
-      add(name + ".bias", state_[id].bias);
-      add(name + ".running_mean", state_[id].running_mean);
-      add(name + ".running_variance", state_[id].running_variance);
+      const Parameters& p = state_[id];
+      for (const at::Tensor* tensor : {&p.weight, &p.bias, &p.running_mean, &p.running_variance}) {
+        if (!tensor->defined()) continue;
+        const std::span<const float> values = elements(*tensor);
+        result[id].push_back({tensor->sizes().vec(), {values.begin(), values.end()}});
+      }
     }
     return result;
   }
+
+  PixelScale pixel_scale() const override { return scale_; }
 
  private:
   /// Widths of the nodes' values: what the layers that read them ask for, the widest of them; `word_bits` where nobody
@@ -572,6 +596,7 @@ class TorchModel final : public TrainedModel {
   Plan plan_;
   State state_;  // contiguous
   State folded_;
+  PixelScale scale_;
   PixelTable table_;
   std::vector<Calibration> calibrations_;
   bool finite_ = false;
@@ -631,7 +656,8 @@ Training train_model(const Network& network, const Recipe& recipe, const ImageSe
   const auto start = Clock::now();
   const std::string name = network.fingerprint().hex();
   const Plan plan(network);
-  const PixelTable table = normalisation(images);
+  const PixelScale scale = scale_of(images);
+  const PixelTable table = table_of(scale);
   Random initialisation(seed, "trained initialisation " + name, replicate);
   State state = initial_state(network, initialisation);
   Optimizer optimizer(network, state, recipe);
@@ -680,7 +706,7 @@ Training train_model(const Network& network, const Recipe& recipe, const ImageSe
       if (tensor->defined()) *tensor = tensor->detach();
     }
   }
-  auto model = std::make_shared<TorchModel>(plan, std::move(state), table, images,
+  auto model = std::make_shared<TorchModel>(plan, std::move(state), scale, images,
                                             Random(seed, "trained calibration " + name, replicate));
   if (!model->finite()) {
     return ended(Status::failed,

@@ -365,7 +365,9 @@ FinalAccuracy finalize(const Options& options, const Environment& environment, c
     result.test_accuracy = training.model->accuracy(test, result.word_bits, formats);
     result.validation_accuracy = training.model->accuracy(data.validation, result.word_bits, formats);
     result.training_time_s = training.duration_s;
+    result.network = network;
     result.weights = training.model->weights();
+    result.pixel_scale = training.model->pixel_scale();
   } catch (const std::exception& error) {
     return fail(Status::failed, error.what());
   }

@@ -28,7 +28,9 @@ struct FinalAccuracy {
   std::int64_t epochs = 0;
   std::int64_t word_bits = 0;        ///< that both accuracies hold for
   double training_time_s = 0;        ///< measured
-  std::vector<NamedTensor> weights;  ///< before quantisation
+  Network network;                   ///< as trained: what does not reach the output is left out, formats too
+  NetworkWeights weights;            ///< of `network`, before normalisations are folded and words quantised
+  PixelScale pixel_scale;            ///< what its input is
 };
 
 /// Trains the design's network anew for `epochs` epochs on `train_images` images, 0 for all that the data

@@ -15,6 +15,7 @@
 #include "core/evaluation.hpp"
 #include "estimators/idx.hpp"
 #include "spaces/network.hpp"
+#include "spaces/weights.hpp"
 
 namespace duet {
 
@@ -33,15 +34,12 @@ struct Recipe {
   double time_limit_s = 1e9;     ///< of wall-clock time
 };
 
-/// A weight tensor for export. Of node "stem.conv": "stem.conv.weight", "stem.conv.bias"; of a batch
-/// normalisation
-/// ".weight" (scale), ".bias" (shift), ".running_mean" and ".running_variance".
-struct NamedTensor {
-  std::string name;
-  Shape shape;  ///< convolution (out, in / groups, height, width); linear (out, in)
-  std::vector<float> values;
+/// What a pixel becomes before the network sees it: (pixel − mean) / deviation, over all training images.
+struct PixelScale {
+  double mean = 0;
+  double deviation = 1;
 
-  bool operator==(const NamedTensor&) const = default;
+  bool operator==(const PixelScale&) const = default;
 };
 
 /// Words of at least this many bits hold what a float's 24-bit significand holds: nothing is quantised.
@@ -59,8 +57,14 @@ class TrainedModel {
   virtual double accuracy(const ImageSet& images, std::int64_t word_bits,
                           std::span<const NumberFormat> formats = {}) const = 0;
 
-  /// In the order of the network's nodes.
-  virtual std::vector<NamedTensor> weights() const = 0;
+  /// The network's scores (images, classes) as floats: nothing is quantised.
+  /// \throws std::runtime_error if libtorch fails.
+  virtual FloatTensor scores(const ImageSet& images) const = 0;
+
+  /// As trained: batch normalisations by themselves, nothing quantised or pruned.
+  virtual NetworkWeights weights() const = 0;
+
+  virtual PixelScale pixel_scale() const = 0;
 };
 
 /// How a training ended.
@@ -107,7 +111,7 @@ const Trainer& load_trainer();
 
 /// Raised whenever anything in this header changes: the module refuses callers that were built with another
 /// value.
-inline constexpr int trainer_interface = 2;
+inline constexpr int trainer_interface = 3;
 
 }  // namespace duet
 

@@ -140,14 +140,22 @@ Design DesignSpace::design(Candidate candidate) const { return Design(*this, std
 const std::vector<Network>& Design::networks() const {
   if (!networks_) {
     std::vector<Network> networks;
+    std::vector<std::string> names;
     for (const DesignSpace::Part& part : space_->parts_) {
       if (auto network = part.part->network(Assignment(space(), candidate_, part.name))) {
         networks.push_back(std::move(*network));
+        names.push_back(part.name);
       }
     }
     networks_ = std::move(networks);
+    network_parts_ = std::move(names);
   }
   return *networks_;
+}
+
+const std::vector<std::string>& Design::network_parts() const {
+  networks();
+  return network_parts_;
 }
 
 const std::vector<Accelerator>& Design::accelerators() const {

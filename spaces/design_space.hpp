@@ -131,6 +131,8 @@ class Design {
 
   /// In the order of the parts; empty if no part is one. \throws NetworkError
   const std::vector<Network>& networks() const;
+  /// The names of their parts, in the same order. \throws NetworkError
+  const std::vector<std::string>& network_parts() const;
   const std::vector<Accelerator>& accelerators() const;
   /// Of the first part that is one; nothing decided where there is none.
   TrainingRecipe recipe() const;
@@ -139,6 +141,7 @@ class Design {
   const DesignSpace* space_;
   Candidate candidate_;
   mutable std::optional<std::vector<Network>> networks_;
+  mutable std::vector<std::string> network_parts_;
   mutable std::optional<std::vector<Accelerator>> accelerators_;
 };
 

@@ -421,6 +421,12 @@ TEST_F(BrokenInput, QuestionsAboutWhatIsNotThere) {
   refused({"finalize", "tiny.yaml", "99"}, 2, "tiny.db: there is no trial 99");
   refused({"finalize", "tiny.yaml", "1"}, 2,
           "experiment 'tiny' has no estimator 'trained': there is nothing to train again");
+  refused({"network", "tiny.db"}, 2, "tiny.db: which network of the experiment? Give --trial and its number");
+  refused({"network", "tiny.db", "--trial", "99"}, 2, "tiny.db: there is no trial 99");
+  refused({"network", "tiny.db", "--trial", "1"}, 2, "the space of experiment 'tiny' has no networks");
+  refused({"network", "resnet18", "--part", "network"}, 2, "--part and --experiment go with --trial");
+  refused({"network", "resnet18", "--export", "net.onnx", "--weights", "file"}, 2,
+          "--weights file: goes with --export of an ONNX file, whose weights they are");
   refused({"best", "tiny.db", "-m", "latncy_s"}, 2,
           "experiment 'tiny' has no metric 'latncy_s'; did you mean 'latency_s'?");
   refused({"pareto", "tiny.db", "-e", "tin"}, 3, "tiny.db has no experiment 'tin'; did you mean 'tiny'?");

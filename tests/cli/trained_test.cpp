@@ -140,9 +140,15 @@ TEST_F(SlowTrained, FinalizeReportsTestAccuracyApartFromValidationAccuracy) {
   EXPECT_NE(finals[0].at("value"), finals[2].at("value")) << "two seeds, one result";
   EXPECT_THAT(run({"trials", "joint.db", "1"}).out, HasSubstr("  final test_accuracy = "));
 
-  // The same command gives the same numbers.
-  command.push_back("--json");
+  // The same command gives the same numbers, and a file of the network.
+  command.insert(command.end(), {"--json", "--export", "net.onnx"});
   const json again = json::parse(run(command).out);
+  EXPECT_EQ(again.at("export").at("file"), "net.onnx");
+  EXPECT_GT(again.at("export").at("pixel_deviation"), 1);
+  const json exported = json::parse(run({"network", "net.onnx", "--json"}).out);
+  const json searched = json::parse(run({"network", "joint.db", "--trial", "1", "--json"}).out);
+  EXPECT_EQ(exported.at("parameters"), searched.at("parameters"));
+  EXPECT_EQ(exported.at("onnx").at("approximated"), 0);
   EXPECT_EQ(again.at("trial"), 1);
   for (const std::size_t i : {0U, 1U}) {
     EXPECT_EQ(again.at("test_accuracy")[i], finals[2 * i].at("value"));

@@ -1,6 +1,7 @@
 #include "estimators/trained.hpp"
 
 #include <chrono>
+#include <cmath>
 #include <cstdlib>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -11,6 +12,8 @@
 #include "core/errors.hpp"
 #include "core/random.hpp"
 #include "estimators/builtin.hpp"
+#include "spaces/execution.hpp"
+#include "spaces/onnx.hpp"
 #include "tests/testing.hpp"
 
 namespace duet {
@@ -420,11 +423,9 @@ TEST_F(TrainedTest, FinalAccuracyIsThatOfTheTestImages) {
   EXPECT_EQ(all.test_images, 100);
   EXPECT_EQ(all.epochs, 5);
   EXPECT_GT(all.test_accuracy, 0.9);
-  ASSERT_THAT(all.weights, SizeIs(7));
-  EXPECT_EQ(all.weights[0].name, "conv1.weight");
-  EXPECT_EQ(all.weights[0].shape, (Shape{4, 1, 3, 3}));
-  EXPECT_EQ(all.weights[4].name, "norm1.running_variance");
-  EXPECT_EQ(all.weights[5].shape, (Shape{toy_classes, 4 * 16}));
+  EXPECT_NO_THROW(check(all.network, all.weights));
+  EXPECT_EQ(all.network.parameters(), design.networks().front().pruned().parameters());
+  EXPECT_GT(all.pixel_scale.deviation, 0);
 
   // The same images and epochs as in the search: the same network to the bit.
   const FinalAccuracy again = finalize(options(), environment(), design, 0, 4, 240);
@@ -440,6 +441,41 @@ TEST_F(TrainedTest, FinalAccuracyIsThatOfTheTestImages) {
 
   EXPECT_THAT(refusal([&] { finalize(options(), environment(), design, 0, 1, 301); }),
               HasSubstr("cannot train on 301 images: 300 remain beside the 100 to validate with"));
+}
+
+// What leaves duet computes elsewhere what it computed here: through the file, and without libtorch.
+TEST_F(TrainedTest, ExportedNetworksComputeWhatTheTrainerDoes) {
+  REQUIRE_TRAINER();
+  const ImageSet images = toy_images(12, 3);
+  Recipe recipe;
+  recipe.batch_size = 16;
+  recipe.learning_rate = 0.02;
+  for (Network network : {toy_cnn(), everything()}) {
+    const Training training = load_trainer().train(network, recipe, toy_images(128, 1), 1, 0, {});
+    ASSERT_EQ(training.status, Status::ok) << training.reason;
+    const NetworkWeights weights = training.model->weights();
+    if (const auto classifier = network.find("classifier")) network.set_output(*classifier);  // not the softmax
+    export_onnx(network, directory_ / "net.onnx", {.weights = &weights});
+    const OnnxImport back = import_onnx(directory_ / "net.onnx", {}, OnnxWeights::read);
+
+    const FloatTensor scores = training.model->scores(images);
+    ASSERT_EQ(scores.shape, (Shape{images.size(), toy_classes}));
+    const PixelScale scale = training.model->pixel_scale();
+    float largest = 0;
+    for (const float score : scores.values) largest = std::max(largest, std::abs(score));
+    for (std::int64_t i = 0; i < images.size(); ++i) {
+      FloatTensor input{{1, 1, toy_side, toy_side}, {}};
+      for (std::int64_t p = 0; p < toy_side * toy_side; ++p) {
+        const auto pixel = static_cast<double>(images.pixels[static_cast<std::size_t>(i * toy_side * toy_side + p)]);
+        input.values.push_back(static_cast<float>((pixel - scale.mean) / scale.deviation));
+      }
+      const FloatTensor output = execute(back.network, back.weights, {input}).front();
+      ASSERT_EQ(output.values.size(), static_cast<std::size_t>(toy_classes));
+      for (std::size_t k = 0; k < output.values.size(); ++k) {
+        EXPECT_NEAR(output.values[k], scores.values[static_cast<std::size_t>(i * toy_classes) + k], 1e-4F * largest);
+      }
+    }
+  }
 }
 
 // --- Trainer -------------------------------------------------------------------------------------
@@ -460,9 +496,10 @@ TEST(Trainer, ModulePathComesFirst) {
 /// All bits of a training.
 std::string digest(const Training& training, const ImageSet& images) {
   Hasher hasher;
-  for (const NamedTensor& tensor : training.model->weights()) {
-    hasher.add(std::string_view(tensor.name));
-    for (const float value : tensor.values) hasher.add(static_cast<double>(value));
+  for (const std::vector<FloatTensor>& tensors : training.model->weights()) {
+    for (const FloatTensor& tensor : tensors) {
+      for (const float value : tensor.values) hasher.add(static_cast<double>(value));
+    }
   }
   for (const std::int64_t bits : {32, 8, 3}) hasher.add(training.model->accuracy(images, bits));
   return hasher.finish().hex();

@@ -1,0 +1,34 @@
+#pragma once
+/// Functions that ONNX files spell out in several nodes: Gelu, normalisations, products with weights and a bias.
+
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "spaces/onnx_graph.hpp"
+
+namespace onnx {
+class GraphProto;
+}
+
+namespace duet::onnx_graph {
+
+/// Functions that files spell out in several nodes.
+struct Pattern {
+  enum class Kind { gelu, silu, hard_swish, layer_normalization, rms_normalization, biased_linear, transposed_matmul };
+  Kind kind;
+  std::string input;
+  std::vector<const onnx::NodeProto*> nodes = {};  ///< all but the last
+  std::vector<std::string> weights = {};        ///< in the order of the operator's tensors
+  float epsilon = 1e-5F;                           ///< of a normalisation
+};
+
+struct Patterns {
+  std::unordered_map<const onnx::NodeProto*, Pattern> ends;                    ///< by their last node
+  std::unordered_map<const onnx::NodeProto*, const onnx::NodeProto*> part_of;  ///< the last node by the others
+};
+
+/// `values` are the graph's initializers and inputs.
+Patterns find_patterns(const onnx::GraphProto& graph, const Values& values);
+
+}  // namespace duet::onnx_graph
