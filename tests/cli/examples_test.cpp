@@ -88,6 +88,7 @@ const std::vector<Example> quick{{"nas_bench_201", 200, "nb201_accuracy.csv"},
                                  {"ofa_latency", 200, "", {"ofa_latency", "ofa_lut_i7_8700k.csv", "ofa.db"}},
                                  {"hardware_only", 300, ""},
                                  {"eyeriss_resnet18", 24, ""},
+                                 {"fbnet_latency", 80, ""},
                                  {"joint_gemmini", 24, ""},
                                  {"command", 25, ""}};
 const std::vector<Example> trained{{"quickstart", 2, ""}, {"network_only", 2, ""}};
