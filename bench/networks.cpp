@@ -1,4 +1,6 @@
-// What a search asks of a network for every candidate: building it, and telling whether it was there before.
+// What a search asks of a network for every candidate: drawing it, building it, counting it, and telling whether it was
+// there before. FBNet stands for network templates: about 190 nodes, shapes that do not depend on decisions; with a searched
+// resolution all of them do. The floor of building is what allocating and freeing the nodes takes (copy_network).
 //
 //   build/bench/bench/bench_networks --benchmark_repetitions=5 --benchmark_report_aggregates_only=true
 
@@ -9,16 +11,116 @@
 #include "spaces/edit_distance.hpp"
 #include "spaces/function_hash.hpp"
 #include "spaces/graph_kernel.hpp"
+#include "spaces/network_template.hpp"
 #include "spaces/zoo.hpp"
 
 namespace duet {
 namespace {
 
-DesignSpace nas_bench_201() {
+DesignSpace read_space(const char* text) {
   Catalog<SpacePlugin> catalog("space");
   add_builtin_spaces(catalog);
-  return DesignSpace::read(Config::parse("network: {type: nas_bench_201}", "bench"), catalog);
+  return DesignSpace::read(Config::parse(text, "bench"), catalog);
 }
+
+constexpr const char* fbnet = "network: {type: fbnet}";
+constexpr const char* fbnet_resolutions = "network: {type: fbnet, resolution: [160, 192, 224]}";
+
+constexpr std::size_t candidate_count = 64;
+
+std::vector<Candidate> draw(const DesignSpace& space) {
+  std::vector<Candidate> candidates;
+  for (std::uint64_t i = 0; i < candidate_count; ++i) {
+    Random random(1, "bench", i);
+    candidates.push_back(space.space().sample(random));
+  }
+  return candidates;
+}
+
+void sample(benchmark::State& state, const char* text) {
+  const DesignSpace space = read_space(text);
+  std::uint64_t trial = 0;
+  for (auto _ : state) {
+    Random random(1, "bench", trial++);
+    benchmark::DoNotOptimize(space.space().sample(random));
+  }
+}
+BENCHMARK_CAPTURE(sample, fbnet, fbnet)->Unit(benchmark::kMicrosecond);
+
+void build(benchmark::State& state, const char* text) {
+  const DesignSpace space = read_space(text);
+  const std::vector<Candidate> candidates = draw(space);
+  std::size_t i = 0, nodes = 0;
+  for (auto _ : state) {
+    const Design design = space.design(candidates[i++ % candidate_count]);
+    nodes += design.networks().front().nodes().size();
+  }
+  state.counters["nodes"] = benchmark::Counter(static_cast<double>(nodes), benchmark::Counter::kAvgIterations);
+}
+BENCHMARK_CAPTURE(build, fbnet, fbnet)->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(build, fbnet_resolutions, fbnet_resolutions)->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(build, nas_bench_macro, "network: {type: nas_bench_macro}")->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(build, nas_bench_201, "network: {type: nas_bench_201}")->Unit(benchmark::kMicrosecond);
+
+/// Multiply-accumulates and parameters of a network that is there.
+void count(benchmark::State& state) {
+  const DesignSpace space = read_space(fbnet);
+  std::vector<Network> networks;
+  for (const Candidate& candidate : draw(space)) networks.push_back(space.design(candidate).networks().front());
+  std::size_t i = 0;
+  for (auto _ : state) {
+    const Network& network = networks[i++ % candidate_count];
+    benchmark::DoNotOptimize(network.macs() + network.parameters());
+  }
+}
+BENCHMARK(count)->Unit(benchmark::kMicrosecond);
+
+/// The same as quantities of the space, without a network: what a constraint costs.
+void quantities(benchmark::State& state, const char* text) {
+  const DesignSpace space = read_space(text);
+  const std::vector<Candidate> candidates = draw(space);
+  std::size_t i = 0;
+  for (auto _ : state) {
+    for (const Derived& derived : space.space().derived()) {
+      benchmark::DoNotOptimize(derived.compute(candidates[i % candidate_count]));
+    }
+    ++i;
+  }
+}
+BENCHMARK_CAPTURE(quantities, fbnet, fbnet)->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(quantities, fbnet_resolutions, fbnet_resolutions)->Unit(benchmark::kMicrosecond);
+
+void sample_build_count(benchmark::State& state, const char* text) {
+  const DesignSpace space = read_space(text);
+  std::uint64_t trial = 0;
+  for (auto _ : state) {
+    Random random(1, "bench", trial++);
+    const Design design = space.design(space.space().sample(random));
+    const Network& network = design.networks().front();
+    benchmark::DoNotOptimize(network.macs() + network.parameters());
+  }
+}
+BENCHMARK_CAPTURE(sample_build_count, fbnet, fbnet)->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(sample_build_count, fbnet_resolutions, fbnet_resolutions)->Unit(benchmark::kMicrosecond);
+
+/// The floor of building: a network allocated, copied and freed.
+void copy_network(benchmark::State& state) {
+  const DesignSpace space = read_space(fbnet);
+  std::vector<Network> networks;
+  for (const Candidate& candidate : draw(space)) networks.push_back(space.design(candidate).networks().front());
+  std::size_t i = 0;
+  for (auto _ : state) {
+    const Network copy = networks[i++ % candidate_count];
+    benchmark::DoNotOptimize(copy.nodes().data());
+  }
+}
+BENCHMARK(copy_network)->Unit(benchmark::kMicrosecond);
+
+/// Reading the file, its blocks expanded and its shapes inferred.
+void read_template(benchmark::State& state) {
+  for (auto _ : state) benchmark::DoNotOptimize(NetworkTemplate::load("fbnet"));
+}
+BENCHMARK(read_template)->Unit(benchmark::kMicrosecond);
 
 /// A cell in which every edge is a convolution: 326 nodes.
 Network largest_cell(const DesignSpace& space) {
@@ -30,7 +132,7 @@ Network largest_cell(const DesignSpace& space) {
 }
 
 void hash_function(benchmark::State& state) {
-  const DesignSpace space = nas_bench_201();
+  const DesignSpace space = read_space("network: {type: nas_bench_201}");
   const Network network = largest_cell(space);
   for (auto _ : state) benchmark::DoNotOptimize(function_hash(network));
   state.counters["nodes"] = static_cast<double>(network.nodes().size());

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -6,6 +8,7 @@
 #include "core/units.hpp"
 #include "experiments/tournament.hpp"
 #include "spaces/architecture_template.hpp"
+#include "spaces/network_template.hpp"
 #include "spaces/onnx_model.hpp"
 #include "spaces/zoo.hpp"
 
@@ -86,6 +89,16 @@ bool describe_plugin(const Catalog<Plugin>& catalog, const std::string& name) {
 
 void describe_named(const Named& one, const std::string& kind) {
   fmt::print("{} ({})\n  {}\n{}", one.name, kind, one.summary, one.source.empty() ? "" : "  Source: " + one.source + "\n");
+}
+
+/// What a network template means, and its text: the beginning of a template of one's own.
+void describe_network_template(const Registry& registry, const std::string& name) {
+  const std::vector<std::string> names = network_template_names();
+  if (std::find(names.begin(), names.end(), name) == names.end() || registry.spaces.find(name) == nullptr) return;
+  const DesignSpace space = DesignSpace::read(Config::parse("network: {type: " + name + "}", "describe"), registry.spaces);
+  fmt::print("\nThe space: {} parameters, {} networks{}\n{}\nThe template; save it as a file of your own and name that in `network_template`:\n\n{}",
+             space.space().size(), space.space().cardinality().text, space.space().constraints().empty() ? "" : " before constraints",
+             space.space().describe(), network_template_text(name));
 }
 
 bool describe_network(const std::string& name) {
@@ -171,6 +184,7 @@ void add_catalog(CLI::App& app, Context& context) {
     }
     // One name may exist in several catalogs: all are shown.
     bool found = describe_plugin(registry.spaces, *name);
+    describe_network_template(registry, *name);
     found = describe_plugin(registry.estimators, *name) || found;
     found = describe_plugin(registry.strategies, *name) || found;
     found = describe_network(*name) || found;

@@ -257,7 +257,7 @@ at::Tensor apply(const Node& node, const std::vector<at::Tensor>& x, const Param
           [&](const Zeros& op) {
             Shape shape = op.shape;
             shape.front() = batch;
-            return at::zeros(shape);
+            return at::zeros(at::IntArrayRef(shape.data(), shape.size()));
           },
           [&](const Convolution& op) {
             return at::conv2d(x[0], p.weight, p.bias, {op.stride_h, op.stride_w},
@@ -321,7 +321,7 @@ at::Tensor run(const Plan& plan, const State& state, const at::Tensor& images, b
 
 /// A tensor of normal numbers with standard deviation √(2 / fan-in), He et al. 2015, eq. 10.
 at::Tensor he_normal(const Shape& shape, Random& random) {
-  at::Tensor tensor = at::empty(shape, at::kFloat);
+  at::Tensor tensor = at::empty(at::IntArrayRef(shape.data(), shape.size()), at::kFloat);
   float* values = tensor.data_ptr<float>();
   const std::int64_t fan_in = tensor.numel() / shape.front();
   const double deviation = std::sqrt(2.0 / static_cast<double>(fan_in));

@@ -782,7 +782,7 @@ Inferred infer(std::string_view name, const Operator& op, std::span<const Shape*
   return result;
 }
 
-NodeId Network::add(std::string name, Operator op, std::vector<NodeId> inputs) {
+NodeId Network::add(std::string name, Operator op, NodeIds inputs) {
   const Inference inference(name, op, {});
   if (name.empty()) inference.fail("a node needs a name");
   index_names();
@@ -790,8 +790,7 @@ NodeId Network::add(std::string name, Operator op, std::vector<NodeId> inputs) {
   if (const std::uint32_t taken = names_[slot]; taken != 0) {
     inference.fail(fmt::format("the name is taken by node {} ({})", taken - 1, name_of(nodes_[taken - 1].op)));
   }
-  std::vector<const Shape*> shapes;
-  shapes.reserve(inputs.size());
+  SmallVector<const Shape*, 8> shapes;
   for (const NodeId input : inputs) {
     if (input >= nodes_.size()) {
       inference.fail(fmt::format("input {} does not exist; there are {} nodes so far", input, nodes_.size()));

@@ -16,10 +16,11 @@
 #include <vector>
 
 #include "core/fingerprint.hpp"
+#include "core/small_vector.hpp"
 
 namespace duet {
 
-using Shape = std::vector<std::int64_t>;
+using Shape = SmallVector<std::int64_t, 5>;
 
 /// "(1, 16, 28, 28)".
 std::string to_string(const Shape& shape);
@@ -280,6 +281,7 @@ std::string_view name_of(Activation::Kind kind);
 void hash(Hasher& hasher, const Operator& op);
 
 using NodeId = std::size_t;
+using NodeIds = SmallVector<NodeId, 2>;
 
 /// How the numbers of a layer are represented: what quantisation and pruning decide, whatever the operator.
 struct NumberFormat {
@@ -298,9 +300,9 @@ std::string to_string(const NumberFormat& format);
 struct Node {
   std::string name;  ///< unique in the network, a dotted path: "stage1.block2.conv"
   Operator op;
-  std::vector<NodeId> inputs;  ///< in the operator's order, each smaller than this node's own id
-  Shape shape;                 ///< of the output, inferred
-  NumberFormat format = {};    ///< of layers only (see Network::set_format)
+  NodeIds inputs;    ///< in the operator's order, each smaller than this node's own id
+  Shape shape;       ///< of the output, inferred
+  NumberFormat format = {};  ///< of layers only (see Network::set_format)
   bool operator==(const Node&) const = default;
 };
 
@@ -328,7 +330,7 @@ class Network {
   /// Adds a node, infers its shape and returns its id: the number of nodes before it.
   /// \throws NetworkError for an empty or duplicate name, an unknown input, a wrong number of inputs, an
   /// attribute out of range, shapes that do not fit, or a count above 2^53. The network is unchanged then.
-  NodeId add(std::string name, Operator op, std::vector<NodeId> inputs = {});
+  NodeId add(std::string name, Operator op, NodeIds inputs = {});
 
   /// Adds a node that is known to fit, in constant time. \pre its inputs are smaller than its id, its name is in no other
   /// node, and its shape and counts are those of infer().

@@ -15,7 +15,8 @@ namespace {
 
 constexpr std::size_t max_statements = 100'000;
 constexpr std::size_t max_copies = 10'000;
-constexpr std::size_t max_calls = 64;      // of blocks within blocks
+constexpr std::size_t max_depth = 200;     // of bodies within bodies, blocks included
+constexpr std::size_t max_names = 1'000;   // of a body
 constexpr std::size_t max_path = 512;      // letters
 constexpr double max_whole = 9007199254740992.0;
 
@@ -168,14 +169,16 @@ class Compiler {
 
   static Value known(double number, bool word = false) { return {{.value = number}, word}; }
 
-  void count_statement(const Config& place) {
-    if (++statements_ > max_statements) {
+  void count_statement(const Config& place, std::size_t statements = 1) {
+    statements_ += statements;
+    if (statements_ > max_statements) {
       place.fail(fmt::format("the template expands to more than {} statements", max_statements));
     }
   }
 
   std::size_t decision(const std::string& path, const Config& place) {
     if (!paths_.insert(path).second) place.fail(fmt::format("there is a decision '{}' already", path));
+    if (path == "macs" || path == "parameters") place.fail(fmt::format("'{}' is a quantity of every network; choose another name", path));
     if (path.size() > max_path) place.fail(fmt::format("the decision's name has more than {} letters", max_path));
     program_.decisions.push_back(path);
     return program_.decisions.size() - 1;
@@ -185,6 +188,7 @@ class Compiler {
     if (scope.find(name) != nullptr) {
       place.fail(fmt::format("'{}' is defined already; a name has one meaning in a body and the bodies inside it", name));
     }
+    if (scope.names.size() >= max_names) place.fail(fmt::format("a body defines more than {} names", max_names));
     scope.names.emplace_back(name, std::move(value));
   }
 
@@ -234,49 +238,58 @@ class Compiler {
   }
 
   /// A number; what is known already is computed.
-  Term expression(const Config& config, const Frame& frame, const Cursor& in) const {
+  Term expression(const Config& config, const Frame& frame, const Cursor& in) {
     const std::string& text = config.text();
     if (const auto number = parse_number(text)) return {.value = *number};
-    std::vector<Symbol> symbols;
+    std::vector<std::string_view> mentioned;
     std::vector<Term> terms;
+    std::vector<bool> is_word;
+    std::string key = text;  // the same text over the same kinds of names is the same expression
     for (const std::string_view name : names_in(text)) {
-      const auto there = std::any_of(symbols.begin(), symbols.end(), [name](const Symbol& symbol) { return symbol.name == name; });
-      if (there) continue;
-      if (const Value* value = frame.scope->find(name)) {
-        symbols.push_back({std::string(name), value->word ? program_.words : std::vector<std::string>{}});
-        terms.push_back(value->term);
-      } else if (const auto term = dimension_term(name, in, config)) {
-        symbols.push_back({std::string(name)});
-        terms.push_back(*term);
-      }
+      if (std::find(mentioned.begin(), mentioned.end(), name) != mentioned.end()) continue;
+      const Value* value = frame.scope->find(name);
+      const std::optional<Term> term = value != nullptr ? value->term : dimension_term(name, in, config);
+      if (!term) continue;
+      mentioned.push_back(name);
+      terms.push_back(*term);
+      is_word.push_back(value != nullptr && value->word);
+      key.append(is_word.back() ? "\nword " : "\nnumber ").append(name);
     }
-    std::optional<Expression> parsed;
-    try {
-      parsed = Expression::parse(config, symbols);
-    } catch (const ConfigError&) {
-      // Once more with all the names there are, for the sake of the message.
-      symbols.clear();
-      for (const std::string& name : names_known(*frame.scope)) {
-        const Value* value = frame.scope->find(name);
-        symbols.push_back({name, value != nullptr && value->word ? program_.words : std::vector<std::string>{}});
-      }
-      parsed = Expression::parse(config, symbols);
-      throw;
-    }
+    auto parsed = expressions_.find(key);
+    if (parsed == expressions_.end()) parsed = expressions_.emplace(key, parse(config, mentioned, is_word, *frame.scope)).first;
+    const Expression& read = parsed->second;
     bool constant = true;
-    for (const std::size_t symbol : parsed->reads()) {
+    for (const std::size_t symbol : read.reads()) {
       constant = constant && terms[symbol].constant();
-      if (text == symbols[symbol].name && !symbols[symbol].words.empty()) {
-        config.fail(fmt::format("'{}' is a word; a number was expected", text));
-      }
+      if (text == mentioned[symbol] && is_word[symbol]) config.fail(fmt::format("'{}' is a word; a number was expected", text));
     }
     if (constant) {
-      const double value = parsed->evaluate([&terms](std::size_t symbol) { return terms[symbol].value; });
+      const double value = read.evaluate([&terms](std::size_t symbol) { return terms[symbol].value; });
       if (std::isnan(value)) config.fail(fmt::format("'{}' has no value", text));
       return {.value = value};
     }
-    if (text == symbols.front().name) return terms.front();
-    return {.kind = Term::Kind::formula, .formula = std::make_shared<const Formula>(Formula{std::move(*parsed), std::move(terms)})};
+    if (text == mentioned.front()) return terms.front();
+    return {.kind = Term::Kind::formula, .formula = std::make_shared<const Formula>(Formula{read, std::move(terms)})};
+  }
+
+  Expression parse(const Config& config, const std::vector<std::string_view>& names, const std::vector<bool>& is_word, const Scope& scope) const {
+    const auto symbol = [this](std::string_view name, bool word) {
+      return Symbol{std::string(name), word ? program_.words : std::vector<std::string>{}};
+    };
+    std::vector<Symbol> symbols;
+    for (std::size_t i = 0; i < names.size(); ++i) symbols.push_back(symbol(names[i], is_word[i]));
+    try {
+      return Expression::parse(config, symbols);
+    } catch (const ConfigError&) {
+      // Once more with all the names there are, for the sake of the message.
+      symbols.clear();
+      for (const std::string& name : names_known(scope)) {
+        const Value* value = scope.find(name);
+        symbols.push_back(symbol(name, value != nullptr && value->word));
+      }
+      Expression::parse(config, symbols);
+      throw;
+    }
   }
 
   /// The word that a scalar is, or nothing: a name that stands for one, or in quotes, or `literal` words as they are.
@@ -297,7 +310,7 @@ class Compiler {
     return {expression(config, frame, in)};
   }
 
-  double constant(const Config& config, const Frame& frame, const Cursor& in, std::string_view what) const {
+  double constant(const Config& config, const Frame& frame, const Cursor& in, std::string_view what) {
     const Term term = expression(config, frame, in);
     if (!term.constant()) config.fail(fmt::format("'{}' depends on a decision; {} must be known without", config.text(), what));
     return term.value;
@@ -324,7 +337,7 @@ class Compiler {
   /// Makes a decision, unless there is but one value.
   Value decide(const SpaceNode& node, std::vector<double> values, bool word, Frame& frame, const Config& place) {
     if (values.size() == 1) return known(values.front(), word);
-    if (values.empty() && node.minimum == node.maximum) return known(node.minimum);
+    if (values.empty() && node.kind == SpaceNode::Kind::integer && node.minimum == node.maximum) return known(node.minimum);
     const Decide step{.slot = new_slot(), .decision = decision(frame.tree.below(node.name), place), .values = std::move(values)};
     frame.tree.nodes->push_back(node);
     frame.steps->push_back({step});
@@ -338,7 +351,9 @@ class Compiler {
       return s.kind != Statement::Kind::let && s.kind != Statement::Kind::choose && s.kind != Statement::Kind::wire;
     };
     const bool alone = holds_alone && std::count_if(body.begin(), body.end(), makes) == 1;
+    if (++depth_ > max_depth && !body.empty()) body.front().config.fail(fmt::format("bodies and blocks are nested deeper than {}", max_depth));
     for (const Statement& s : body) current = statement(s, frame, current, alone);
+    --depth_;
     return current;
   }
 
@@ -367,6 +382,7 @@ class Compiler {
     }
     if (!s.as.empty()) {
       if (!result.exists()) s.config.fail(fmt::format("there is no value yet that '{}' could name", s.as));
+      if (frame.scope->values.size() >= max_names) s.config.fail(fmt::format("a body names more than {} values", max_names));
       if (frame.scope->find_value(s.as) != nullptr) s.config.fail(fmt::format("there is a value '{}' already", s.as));
       frame.scope->values.emplace_back(s.as, result);
     }
@@ -445,6 +461,7 @@ class Compiler {
       return {integer(name, static_cast<std::int64_t>(low), static_cast<std::int64_t>(high), s.unit, s.sentence, s.logarithmic), {}, false};
     }
     Domain result;
+    count_statement(s.config, s.values->size());
     std::vector<std::string> words;
     for (const Config& item : s.values->items()) {
       if (s.unit != "1") {
@@ -492,7 +509,7 @@ class Compiler {
     }
     dynamic.batch = kind.name == "input";
     dynamic.join = join;
-    bool fixed = !join;
+    bool fixed = !join, attributes_known = true;
     std::vector<const Shape*> shapes;
     for (const Cursor& input : inputs) {
       dynamic.inputs.push_back(input.at);
@@ -513,12 +530,13 @@ class Compiler {
         if (!attribute.standard) s.config.fail(fmt::format("'{}' needs '{}'", kind.name, missing_name(kind, i)));
         dynamic.attributes[i].term.value = *attribute.standard;
       }
-      fixed = fixed && dynamic.attributes[i].term.constant();
-      for (const Term& term : dynamic.attributes[i].list) fixed = fixed && term.constant();
+      attributes_known = attributes_known && dynamic.attributes[i].term.constant();
+      for (const Term& term : dynamic.attributes[i].list) attributes_known = attributes_known && term.constant();
     }
     const Register result = new_register();
     dynamic.result = result;
-    if (!fixed) {
+    if (!fixed || !attributes_known) {
+      if (attributes_known) dynamic.op = make(dynamic);
       frame.steps->push_back({std::move(dynamic)});
       return {result};
     }
@@ -540,6 +558,7 @@ class Compiler {
     DynamicNode::Attribute result;
     switch (attribute.kind) {
       case OperatorAttribute::Kind::list:
+        if (config.is_sequence()) count_statement(config, config.size());
         for (const Config& item : config.items(true)) {
           result.list.push_back(expression(item, frame, in));
           if (result.list.back().constant()) whole(result.list.back().value, item, fmt::format("'{}'", setting.name));
@@ -583,8 +602,7 @@ class Compiler {
     return result;
   }
 
-  /// The operator and its shape, now.
-  StaticNode fix(const DynamicNode& dynamic, const std::vector<const Shape*>& shapes, const Config& place) const {
+  static Operator make(const DynamicNode& dynamic) {
     std::vector<AttributeValue> values(dynamic.attributes.size());
     for (std::size_t i = 0; i < values.size(); ++i) {
       values[i].number = dynamic.attributes[i].term.value;
@@ -592,10 +610,15 @@ class Compiler {
       if (dynamic.batch) values[i].list.push_back(1);
       for (const Term& term : dynamic.attributes[i].list) values[i].list.push_back(static_cast<std::int64_t>(term.value));
     }
+    return dynamic.kind->make(values);
+  }
+
+  /// The operator and its shape, now.
+  StaticNode fix(const DynamicNode& dynamic, const std::vector<const Shape*>& shapes, const Config& place) const {
     StaticNode result;
     result.result = dynamic.result;
     result.node.name = dynamic.name;
-    result.node.op = dynamic.kind->make(values);
+    result.node.op = make(dynamic);
     for (const Register input : dynamic.inputs) result.node.inputs.push_back(input);
     try {
       Inferred inferred = infer(result.node.name, result.node.op, shapes);
@@ -623,7 +646,6 @@ class Compiler {
 
   Cursor call(const Statement& s, Frame& frame, const Cursor& in, bool alone) {
     const BlockDefinition& block = *frame.blocks->find(s.word)->second;
-    if (++calls_ > max_calls) s.config.fail(fmt::format("blocks within blocks are nested deeper than {}", max_calls));
     Scope scope{block.library ? nullptr : parameters_};
     Frame inner = frame;
     inner.scope = &scope;
@@ -662,7 +684,6 @@ class Compiler {
     }
     const Cursor result = within(s, fmt::format("block '{}'", block.name), [&] { return statements(block.body, inner, in, true); });
     if (!decisions.empty()) frame.tree.nodes->push_back(group(name, std::move(decisions)));
-    --calls_;
     return result;
   }
 
@@ -941,6 +962,7 @@ class Compiler {
   const Blocks& blocks_;
   const Blocks& library_;
   std::map<std::string, std::size_t> word_codes_;
+  std::map<std::string, Expression> expressions_;
   Program program_;
   std::vector<SpaceNode> decisions_;
   std::set<std::string> paths_;
@@ -948,7 +970,7 @@ class Compiler {
   Register registers_ = 0;
   std::uint32_t slots_ = 0;
   std::size_t statements_ = 0;
-  std::size_t calls_ = 0;
+  std::size_t depth_ = 0;
 };
 
 }  // namespace

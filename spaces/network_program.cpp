@@ -36,7 +36,7 @@ class Builder {
     for (NodeId& input : node.inputs) input = registers[input];
     return network_.adopt(std::move(node), step.parameters, step.macs);
   }
-  NodeId add(const std::string& name, Operator op, std::vector<NodeId> inputs, Inferred inferred) {
+  NodeId add(const std::string& name, Operator op, NodeIds inputs, Inferred inferred) {
     return network_.adopt({name, std::move(op), std::move(inputs), std::move(inferred.shape)}, inferred.parameters, inferred.macs);
   }
   const Shape& shape(NodeId id) const { return network_.nodes()[id].shape; }
@@ -57,7 +57,7 @@ class Counter {
     shapes_.push_back(&step.node.shape);
     return include(step.parameters, step.macs);
   }
-  NodeId add(const std::string&, const Operator&, const std::vector<NodeId>&, Inferred inferred) {
+  NodeId add(const std::string&, const Operator&, const NodeIds&, Inferred inferred) {
     own_.push_back(std::move(inferred.shape));
     shapes_.push_back(&own_.back());
     return include(inferred.parameters, inferred.macs);
@@ -106,7 +106,7 @@ class Run {
       case Term::Kind::formula: break;
     }
     const std::vector<Term>& symbols = term.formula->symbols;
-    return term.formula->expression.evaluate([this, &symbols](std::size_t symbol) { return value(symbols[symbol]); });
+    return term.formula->expression.evaluate([this, &symbols](std::size_t symbol) { return this->value(symbols[symbol]); });
   }
 
   void steps(const Steps& steps) {
@@ -116,8 +116,7 @@ class Run {
   void perform(const StaticNode& step) { registers_[step.result] = sink_.add(step, registers_); }
 
   void perform(const DynamicNode& step) {
-    std::vector<NodeId> inputs;
-    inputs.reserve(step.inputs.size());
+    NodeIds inputs;
     for (const Register from : step.inputs) {
       if (registers_[from] != Program::none) inputs.push_back(registers_[from]);
     }
@@ -126,14 +125,17 @@ class Run {
       registers_[step.result] = inputs.front();
       return;
     }
-    std::vector<const Shape*> shapes;
-    shapes.reserve(inputs.size());
+    SmallVector<const Shape*, 8> shapes;
     for (const NodeId input : inputs) shapes.push_back(&sink_.shape(input));
-    attributes_.resize(std::max(attributes_.size(), step.attributes.size()));
-    for (std::size_t i = 0; i < step.attributes.size(); ++i) read(step, i);
-    Operator op = step.kind->make(attributes_);
+    Operator op = step.op ? *step.op : make(step);
     Inferred inferred = infer(step.name, op, shapes);
     registers_[step.result] = sink_.add(step.name, std::move(op), std::move(inputs), std::move(inferred));
+  }
+
+  Operator make(const DynamicNode& step) {
+    attributes_.resize(std::max(attributes_.size(), step.attributes.size()));
+    for (std::size_t i = 0; i < step.attributes.size(); ++i) read(step, i);
+    return step.kind->make(attributes_);
   }
 
   [[noreturn]] static void fail(const DynamicNode& step, std::size_t attribute, const std::string& what) {

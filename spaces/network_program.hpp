@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -68,6 +69,7 @@ struct DynamicNode {
   std::string name;
   std::vector<Register> inputs;
   std::vector<Attribute> attributes;
+  std::optional<Operator> op;  ///< where only the inputs' shapes depend on decisions
   Register result = 0;
   bool batch = false;  ///< a shape that begins with the batch of 1 left out
   /// What joins branches: inputs that were left out are passed over, and a single one is the value itself.

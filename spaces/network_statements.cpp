@@ -96,7 +96,7 @@ class Reader {
     if (const auto when = config.find("when")) s.when = *when;
     if (const auto as = config.find("as")) s.as = read_name(*as);
     if (const auto name = config.find("name")) s.name = read_name(*name);
-    if (const auto sentence = config.find("sentence")) s.sentence = sentence->text();
+    if (const auto sentence = config.find("sentence")) s.sentence = read_sentence(*sentence);
     if (const auto from = config.find("from")) {
       s.from = from->items(true);
       if (s.from.empty()) from->fail("expected the name of a value, or a list of them");
@@ -104,6 +104,11 @@ class Reader {
       const bool joins = s.kind == Statement::Kind::operation;
       if (s.from.size() > 1 && !joins) s.from[1].fail("only an operator takes several values");
     }
+  }
+
+  static const std::string& read_sentence(const Config& config) {
+    if (config.text().size() > 500) config.fail("a sentence has at most 500 letters");
+    return config.text();
   }
 
   void allow(const Statement& s, std::initializer_list<const char*> keys) const {
@@ -189,7 +194,7 @@ class Reader {
 
   /// A body, or {when: condition, body: body}.
   Branch branch(const std::string& name, const Config& config) const {
-    Branch result{.name = name, .config = config};
+    Branch result(name, config);
     if (config.is_map() && (config.has("body") || is_only(config, "when")) && !config.has("repeat")) {
       config.allow_only({"when", "body"});
       result.when = config.find("when");
@@ -216,7 +221,7 @@ class Reader {
       const Config option = options.at(name);
       if (name.size() > max_name) option.fail(fmt::format("the name '{}...' is longer than {} letters", name.substr(0, 20), max_name));
       if (option.is_map() && !option.has("body")) {
-        Branch values{.name = name, .config = option};
+        Branch values(name, option);
         for (const std::string& key : option.keys()) {
           check_name(key, option.at(key));
           values.values.push_back({key, option.at(key)});
@@ -287,7 +292,7 @@ class Reader {
         count->allow_only({"choose", "values", "range", "log", "sentence"});
         s.count_name = read_name(count->at("choose"));
         domain(s, *count);
-        if (const auto sentence = count->find("sentence")) s.sentence = sentence->text();
+        if (const auto sentence = count->find("sentence")) s.sentence = read_sentence(*sentence);
       } else {
         s.count = *count;
       }
@@ -299,7 +304,7 @@ class Reader {
         s.settings.push_back({key, each->at(key)});
       }
     }
-    Branch inner{.config = s.config.at("body")};
+    Branch inner("", s.config.at("body"));
     inner.body = body(inner.config);
     s.branches.push_back(std::move(inner));
   }
@@ -365,6 +370,8 @@ void refuse_recursion(const Blocks& blocks) {
 }
 
 }  // namespace
+
+Branch::Branch(std::string name_, Config config_) : name(std::move(name_)), config(std::move(config_)) {}
 
 bool is_reserved(std::string_view name) {
   constexpr std::array<std::string_view, 8> reserved{"in", "index", "count", "and", "or", "not", "true", "false"};

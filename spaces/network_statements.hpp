@@ -28,11 +28,13 @@ struct Setting {
 
 /// A branch of `parallel`, an option of `choice`.
 struct Branch {
-  std::string name = {};  ///< of an option
+  std::string name;  ///< of an option
   Config config;
-  std::optional<Config> when = {};
-  std::vector<Setting> values = {};  ///< an option that is a mapping of values
-  Body body = {};
+  std::optional<Config> when;
+  std::vector<Setting> values;  ///< an option that is a mapping of values
+  Body body;
+
+  Branch(std::string name_, Config config_);
 };
 
 struct BlockArgument {
@@ -40,16 +42,6 @@ struct BlockArgument {
   std::optional<Config> standard = {};  ///< nothing: it must be given
   std::vector<std::string> words = {};  ///< what it may be, if it was declared by a list of words
 };
-
-struct BlockDefinition {
-  std::string name = {};
-  Config config;
-  std::vector<BlockArgument> arguments = {};
-  Body body = {};
-  bool library = false;  ///< comes with duet: does not see the template's parameters
-};
-
-using Blocks = std::map<std::string, std::shared_ptr<const BlockDefinition>, std::less<>>;
 
 struct Statement {
   enum class Kind { operation, call, parallel, choice, choose, let, repeat, wire };
@@ -75,6 +67,16 @@ struct Statement {
   std::optional<Config> when = {};
   std::string sentence = {};
 };
+
+struct BlockDefinition {
+  std::string name = {};
+  Config config;
+  std::vector<BlockArgument> arguments = {};
+  Body body = {};
+  bool library = false;  ///< comes with duet: does not see the template's parameters
+};
+
+using Blocks = std::map<std::string, std::shared_ptr<const BlockDefinition>, std::less<>>;
 
 /// Names that a template may not give.
 bool is_reserved(std::string_view name);

@@ -1,6 +1,7 @@
 #include "spaces/network_template.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <limits>
 #include <set>
@@ -40,17 +41,56 @@ const Library& library() {
 
 }  // namespace
 
-struct NetworkTemplate::Definition {
-  explicit Definition(Config described) : network(std::move(described)) {}
+/// What is known of a template without understanding its network.
+struct NetworkTemplate::Header {
   std::string name, summary, source;
   std::vector<TemplateParameter> parameters;
   std::vector<Config> standards;  ///< of the parameters, where they stand
+
+  explicit Header(const Config& config) {
+    config.allow_only({"name", "summary", "source", "parameters", "derived", "constraints", "labels", "blocks", "network"});
+    name = read_name(config.at("name"));
+    if (const auto given = config.find("summary")) summary = given->text();
+    if (const auto given = config.find("source")) source = given->text();
+    const auto declared = config.find("parameters");
+    if (!declared || declared->is_null()) return;
+    for (const std::string& key : declared->keys()) {
+      const Config place = declared->at(key);
+      check_name(key, place);
+      if (key == "type" || key == "macs" || key == "parameters") place.fail(fmt::format("'{}' has a meaning of its own; choose another name", key));
+      parameters.push_back(TemplateParameter::read(key, place, true));
+      standards.push_back(place);
+    }
+  }
+};
+
+struct NetworkTemplate::Definition : Header {
   std::vector<std::pair<std::string, Config>> derived;
   std::vector<Config> constraints;
+  std::vector<std::pair<std::string, Config>> labels;
   Blocks blocks;
   std::set<std::string> words;
   Config network;
   Body body;
+
+  explicit Definition(const Config& config) : Header(config), network(config.at("network")) {
+    const Library& built_in = library();
+    if (const auto given = config.find("derived")) {
+      for (const std::string& key : given->keys()) derived.emplace_back(key, given->at(key));
+    }
+    if (const auto given = config.find("constraints")) constraints = given->items(true);
+    if (const auto given = config.find("labels")) {
+      for (const std::string& key : given->keys()) {
+        check_name(key, given->at(key));
+        labels.emplace_back(key, given->at(key));
+      }
+    }
+    blocks = built_in.blocks;
+    if (const auto given = config.find("blocks"); given && !given->is_null()) blocks = read_blocks(*given, built_in.blocks, false);
+    words = built_in.words;
+    collect_words(config, words);
+    body = read_body(network, blocks);
+  }
 };
 
 namespace {
@@ -58,12 +98,13 @@ namespace {
 /// The networks of a template with its parameters set.
 class TemplatePart final : public DesignPart {
  public:
-  TemplatePart(CompiledNetwork compiled, const std::vector<std::pair<std::string, Config>>& derived,
-               const std::vector<Config>& constraints)
-      : decisions_(std::move(compiled.decisions)), program_(std::move(compiled.program)), tree_(decisions_) {
+  TemplatePart(CompiledNetwork compiled, std::vector<std::pair<std::string, double>> fixed, const std::vector<std::pair<std::string, Config>>& derived,
+               const std::vector<Config>& constraints, const std::vector<std::pair<std::string, Config>>& labels)
+      : decisions_(std::move(compiled.decisions)), program_(std::move(compiled.program)), tree_(decisions_), fixed_(std::move(fixed)) {
     names_ = tree_.symbols();
     names_.push_back({"macs", {}});
     names_.push_back({"parameters", {}});
+    for (const auto& [name, value] : fixed_) names_.push_back({name, {}});
     for (const auto& [name, expression] : derived) {
       check_name(name, expression);
       const auto taken = [&name = name](const Symbol& symbol) { return symbol.name == name; };
@@ -75,6 +116,7 @@ class TemplatePart final : public DesignPart {
       Expression::parse(constraint, names_);  // parsed again with the names of the whole space
       constraints_.push_back(constraint.text());
     }
+    for (const auto& [name, text] : labels) labels_.emplace_back(name, read_label(text));
   }
 
   std::vector<SpaceNode> nodes() const override { return decisions_; }
@@ -87,16 +129,69 @@ class TemplatePart final : public DesignPart {
     std::vector<PartQuantity> result{
         {"macs", "1", "Multiply-accumulates of one inference.", [this](const Assignment& a) { return symbol(a, tree_.size()); }},
         {"parameters", "1", "Trainable parameters.", [this](const Assignment& a) { return symbol(a, tree_.size() + 1); }}};
+    // Whether a parameter is searched or not, constraints may read it.
+    for (const auto& [name, value] : fixed_) {
+      result.push_back({name, "1", "As it was set.", [constant = value](const Assignment&) { return constant; }});
+    }
     for (std::size_t i = 0; i < derived_.size(); ++i) {
       result.push_back({derived_[i].first, "1", "= " + derived_[i].second.text(),
-                        [this, i](const Assignment& a) { return symbol(a, tree_.size() + 2 + i); }});
+                        [this, i](const Assignment& a) { return symbol(a, tree_.size() + 2 + fixed_.size() + i); }});
     }
     return result;
   }
 
   std::vector<std::string> constraints() const override { return constraints_; }
 
+  std::vector<PartLabel> labels() const override {
+    std::vector<PartLabel> result;
+    for (std::size_t i = 0; i < labels_.size(); ++i) {
+      result.push_back({labels_[i].first, "Of the template.", [this, i](const Assignment& a) { return label(a, labels_[i].second); }});
+    }
+    return result;
+  }
+
  private:
+  /// A piece of a label: a text, or a decision's value or position.
+  struct Piece {
+    std::string text;
+    std::optional<std::size_t> decision = {};
+    bool position = false;
+  };
+
+  /// "{layer1.block}" stands for the decision's value, "{#layer1.block}" for its position, counted from 0.
+  std::vector<Piece> read_label(const Config& config) const {
+    std::vector<Piece> pieces;
+    const std::string& text = config.text();
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t open = text.find('{', at), close = text.find('}', at);
+      if (open == std::string::npos) {
+        pieces.push_back({text.substr(at)});
+        break;
+      }
+      if (close == std::string::npos || close < open) config.fail_at(open, "this '{' is not closed");
+      if (open > at) pieces.push_back({text.substr(at, open - at)});
+      const bool position = text[open + 1] == '#';
+      const std::string name = text.substr(open + 1 + (position ? 1 : 0), close - open - 1 - (position ? 1 : 0));
+      const auto decision = tree_.find(name);
+      if (!decision) config.fail_at(open + 1, fmt::format("there is no decision '{}'{}", name, hint(name, tree_.paths())));
+      pieces.push_back({"", *decision, position});
+      at = close + 1;
+    }
+    return pieces;
+  }
+
+  std::string label(const Assignment& a, const std::vector<Piece>& pieces) const {
+    std::string result;
+    for (const Piece& piece : pieces) {
+      if (!piece.decision) {
+        result += piece.text;
+      } else if (const double code = a.candidate()[first(a) + *piece.decision]; !std::isnan(code)) {
+        result += piece.position ? shortest(code - tree_[*piece.decision].minimum) : tree_.format(*piece.decision, code);
+      }
+    }
+    return result;
+  }
+
   /// Where this part's parameters begin in a candidate of the whole space.
   std::size_t first(const Assignment& a) const { return tree_.size() == 0 ? 0 : a.index(tree_[0].path); }
 
@@ -119,48 +214,31 @@ class TemplatePart final : public DesignPart {
     }
     if (i == tree_.size()) return counted(program_, a, begin, &NetworkCounts::macs);
     if (i == tree_.size() + 1) return counted(program_, a, begin, &NetworkCounts::parameters);
-    return derived_[i - tree_.size() - 2].second.evaluate([this, &a](std::size_t of) { return symbol(a, of); });
+    const std::size_t more = i - tree_.size() - 2;
+    if (more < fixed_.size()) return fixed_[more].second;
+    return derived_[more - fixed_.size()].second.evaluate([this, &a](std::size_t of) { return symbol(a, of); });
   }
 
   std::vector<SpaceNode> decisions_;
   Program program_;
   Space tree_;  ///< of the decisions alone: their order is that of the candidate's part
+  std::vector<std::pair<std::string, double>> fixed_;  ///< parameters that are numbers and not searched
   std::vector<Symbol> names_;
   std::vector<std::pair<std::string, Expression>> derived_;
   std::vector<std::string> constraints_;
+  std::vector<std::pair<std::string, std::vector<Piece>>> labels_;
 };
 
 }  // namespace
 
-NetworkTemplate NetworkTemplate::read(const Config& config) {
-  config.allow_only({"name", "summary", "source", "parameters", "derived", "constraints", "blocks", "network"});
-  const Library& built_in = library();
-  auto definition = std::make_shared<Definition>(config.at("network"));
-  definition->name = read_name(config.at("name"));
-  if (const auto summary = config.find("summary")) definition->summary = summary->text();
-  if (const auto source = config.find("source")) definition->source = source->text();
-  if (const auto parameters = config.find("parameters"); parameters && !parameters->is_null()) {
-    for (const std::string& name : parameters->keys()) {
-      const Config place = parameters->at(name);
-      check_name(name, place);
-      definition->parameters.push_back(TemplateParameter::read(name, place, true));
-      definition->standards.push_back(place);
-    }
-  }
-  if (const auto derived = config.find("derived")) {
-    for (const std::string& name : derived->keys()) definition->derived.emplace_back(name, derived->at(name));
-  }
-  if (const auto constraints = config.find("constraints")) definition->constraints = constraints->items(true);
-  definition->blocks = built_in.blocks;
-  if (const auto blocks = config.find("blocks"); blocks && !blocks->is_null()) {
-    definition->blocks = read_blocks(*blocks, built_in.blocks, false);
-  }
-  definition->words = built_in.words;
-  collect_words(config, definition->words);
-  definition->body = read_body(definition->network, definition->blocks);
-
+NetworkTemplate NetworkTemplate::parse(const Config& config) {
   NetworkTemplate result;
-  result.definition_ = std::move(definition);
+  result.definition_ = std::make_shared<const Definition>(config);
+  return result;
+}
+
+NetworkTemplate NetworkTemplate::read(const Config& config) {
+  NetworkTemplate result = parse(config);
   // Shapes that depend on decisions fail now rather than in the middle of a run, if they fail always.
   const std::unique_ptr<DesignPart> part = result.part();
   const auto& own = static_cast<const TemplatePart&>(*part);
@@ -188,9 +266,16 @@ std::unique_ptr<DesignPart> NetworkTemplate::part(const std::map<std::string, Co
       choices.push_back({parameter.node(given->second), given->second});
     }
   }
+  std::vector<std::pair<std::string, double>> fixed;
+  for (const ParameterChoice& one : choices) {
+    if (one.node.kind == SpaceNode::Kind::ordinal && one.node.values.size() == 1) fixed.emplace_back(one.node.name, one.node.values.front());
+    const bool single = one.node.kind == SpaceNode::Kind::integer && one.node.minimum == one.node.maximum;
+    if (single) fixed.emplace_back(one.node.name, one.node.minimum);
+  }
   CompiledNetwork compiled = compile_network(definition_->network, definition_->body, definition_->blocks, library().blocks,
                                              choices, definition_->words);
-  return std::make_unique<TemplatePart>(std::move(compiled), definition_->derived, definition_->constraints);
+  return std::make_unique<TemplatePart>(std::move(compiled), std::move(fixed), definition_->derived, definition_->constraints,
+                                        definition_->labels);
 }
 
 const std::string& NetworkTemplate::name() const { return definition_->name; }
@@ -231,9 +316,9 @@ std::string_view network_template_text(std::string_view name) {
   throw ConfigError(fmt::format("there is no network template '{}'{}", name, hint(name, network_template_names())));
 }
 
-SpacePlugin NetworkTemplate::plugin() const {
-  SpacePlugin plugin{.name = name(), .summary = summary(), .source = source(), .options = {}, .create = {}};
-  for (const TemplateParameter& parameter : parameters()) {
+SpacePlugin NetworkTemplate::plugin(const Header& header, std::function<NetworkTemplate()> make) {
+  SpacePlugin plugin{.name = header.name, .summary = header.summary, .source = header.source, .options = {}, .create = {}};
+  for (const TemplateParameter& parameter : header.parameters) {
     std::vector<std::string> search;
     for (const double value : parameter.search) search.push_back(parameter.words.empty() ? shortest(value) : parameter.format(value));
     plugin.options.push_back({.name = parameter.name,
@@ -241,24 +326,35 @@ SpacePlugin NetworkTemplate::plugin() const {
                               .fallback = search.size() == 1 ? search.front() : fmt::format("[{}]", fmt::join(search, ", ")),
                               .sentence = parameter.sentence});
   }
-  plugin.create = [self = *this](const Options& options) {
+  plugin.create = [make = std::move(make)](const Options& options) {
+    const NetworkTemplate from = make();
     std::map<std::string, Config, std::less<>> settings;
-    for (const TemplateParameter& parameter : self.parameters()) {
+    for (const TemplateParameter& parameter : from.parameters()) {
       if (options.given(parameter.name)) settings.emplace(parameter.name, *options.config(parameter.name));
     }
-    return self.part(settings);
+    return from.part(settings);
   };
   return plugin;
 }
 
-std::vector<SpacePlugin> network_template_spaces() {
+SpacePlugin NetworkTemplate::plugin() const {
+  return plugin(*definition_, [self = *this] { return self; });
+}
+
+std::vector<SpacePlugin> NetworkTemplate::built_in() {
+  // Only what a list of plug-ins shows is read now: duet starts faster.
   static const std::vector<SpacePlugin> plugins = [] {
     std::vector<SpacePlugin> result;
-    for (const std::string& name : network_template_names()) result.push_back(NetworkTemplate::load(name).plugin());
+    for (const std::string& name : network_template_names()) {
+      const Config config = Config::parse(std::string(network_template_text(name)), name + ".yaml");
+      result.push_back(plugin(Header(config), [config] { return parse(config); }));
+    }
     return result;
   }();
   return plugins;
 }
+
+std::vector<SpacePlugin> network_template_spaces() { return NetworkTemplate::built_in(); }
 
 SpacePlugin network_template_space() {
   return {

@@ -9,6 +9,7 @@
 ///
 /// Regular values, immutable once read; safe to use from several threads.
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -40,9 +41,14 @@ class NetworkTemplate {
 
   /// The template as a space of its name, its parameters as options.
   SpacePlugin plugin() const;
+  /// Those that come with duet.
+  static std::vector<SpacePlugin> built_in();
 
  private:
+  struct Header;
   struct Definition;
+  static NetworkTemplate parse(const Config& config);
+  static SpacePlugin plugin(const Header& header, std::function<NetworkTemplate()> make);
   std::shared_ptr<const Definition> definition_;
 };
 

@@ -30,6 +30,7 @@ TEST(FuzzCorpus, Config) { replay("config", fuzz::fuzz_config); }
 TEST(FuzzCorpus, Csv) { replay("csv", fuzz::fuzz_csv); }
 TEST(FuzzCorpus, Database) { replay("database", fuzz::fuzz_database); }
 TEST(FuzzCorpus, Expression) { replay("expression", fuzz::fuzz_expression); }
+TEST(FuzzCorpus, NetworkTemplate) { replay("network_template", fuzz::fuzz_network_template); }
 TEST(FuzzCorpus, Onnx) { replay("onnx", fuzz::fuzz_onnx); }
 
 }  // namespace

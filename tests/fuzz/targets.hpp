@@ -21,6 +21,8 @@ void fuzz_csv(std::string_view input);
 void fuzz_database(std::string_view input);
 /// Expressions over a handful of names.
 void fuzz_expression(std::string_view input);
+/// Spaces of networks: YAML in the language of network templates.
+void fuzz_network_template(std::string_view input);
 /// ONNX models, protobuf.
 void fuzz_onnx(std::string_view input);
 
