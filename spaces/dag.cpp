@@ -9,9 +9,9 @@
 namespace duet {
 namespace {
 
-const std::vector<std::string> operators{"convolution_1x1",         "convolution_3x3",         "convolution_5x5",
-                                         "depthwise_separable_3x3", "depthwise_separable_5x5", "max_pool_3x3",
-                                         "average_pool_3x3",        "skip"};
+const std::vector<std::string> operators{
+    "convolution_1x1",         "convolution_3x3", "convolution_5x5",  "depthwise_separable_3x3",
+    "depthwise_separable_5x5", "max_pool_3x3",    "average_pool_3x3", "skip"};
 
 class Dag final : public DesignPart {
  public:
@@ -38,8 +38,8 @@ class Dag final : public DesignPart {
     std::vector<SpaceNode> nodes = edges_.nodes();
     for (std::size_t i = 0; i < vertices_; ++i) {
       nodes.push_back(choice(operation_names_[i], operators_, fmt::format("Operation of vertex {}.", i + 1)));
-      nodes.push_back(
-          ordinal(width_names_[i], widths_, "1", fmt::format("Channels of vertex {} per channel of the stage.", i + 1)));
+      nodes.push_back(ordinal(width_names_[i], widths_, "1",
+                              fmt::format("Channels of vertex {} per channel of the stage.", i + 1)));
     }
     nodes.push_back(choice("aggregation", aggregations_, "How a vertex puts together what it reads."));
     return nodes;
@@ -83,7 +83,8 @@ class Dag final : public DesignPart {
   }
 
   NodeId add_cell(Network& network, const std::string& name, NodeId input, std::int64_t stage_channels,
-                  const CellGraph& graph, const std::vector<std::size_t>& vertices, const Assignment& assignment) const {
+                  const CellGraph& graph, const std::vector<std::size_t>& vertices,
+                  const Assignment& assignment) const {
     const bool concat = assignment.option("aggregation") == "concat";
     std::vector<NodeId> values(graph.size(), input);
     for (const std::size_t v : vertices) {
@@ -115,7 +116,8 @@ class Dag final : public DesignPart {
       const NodeId x = inputs.size() == 1 ? inputs.front() : network.add(name + ".concat", Concat{1}, inputs);
       return exact ? project(x, name + ".projection") : x;
     }
-    for (std::size_t i = 0; i < inputs.size(); ++i) inputs[i] = project(inputs[i], fmt::format("{}.projection{}", name, i + 1));
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+      inputs[i] = project(inputs[i], fmt::format("{}.projection{}", name, i + 1));
     return network.add(name + ".add", Add{}, inputs);
   }
 
@@ -146,11 +148,12 @@ SpacePlugin dag_space() {
   return {
       .name = "dag",
       .summary = "Cells with any edges between their vertices and an operation on each, repeated in stages.",
-      .source = "Generalises Ying et al., \"NAS-Bench-101\", ICML 2019, and Xie et al., \"Exploring randomly wired neural "
-                "networks\", ICCV 2019",
+      .source =
+          "Generalises Ying et al., \"NAS-Bench-101\", ICML 2019, and Xie et al., \"Exploring randomly wired neural "
+          "networks\", ICCV 2019",
       .options = {integer_option("vertices", "4", "Vertices of the cell between its input and its output.", 1, 20),
-                  integer_option("edges", "0", "The most edges on paths from the cell's input to its output; 0: any number.",
-                                 0, 231),
+                  integer_option("edges", "0",
+                                 "The most edges on paths from the cell's input to its output; 0: any number.", 0, 231),
                   {.name = "operators",
                    .kind = Option::Kind::words,
                    .fallback = fmt::format("[{}]", fmt::join(operators, ", ")),
@@ -174,7 +177,8 @@ SpacePlugin dag_space() {
                    .minimum = 1,
                    .maximum = 65'536},
                   integer_option("classes", "10", "Outputs of the classifier.", 1, 1'000'000),
-                  integer_option("channels", "16", "Channels of the stem and the first stage; each further stage doubles them "
+                  integer_option("channels", "16",
+                                 "Channels of the stem and the first stage; each further stage doubles them "
                                  "and halves the size.",
                                  1, 65'536),
                   integer_option("stages", "3", "Stages of cells.", 1, 16),

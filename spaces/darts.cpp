@@ -39,12 +39,13 @@ std::string genotype(const std::array<Cell, 2>& cells) {
   for (std::size_t c = 0; c < 2; ++c) {
     std::vector<std::string> terms;
     for (const CellNode& node : cells[c]) {
-      for (std::size_t i = 0; i < 2; ++i) terms.push_back(fmt::format("('{}', {})", node.operations[i], node.inputs[i]));
+      for (std::size_t i = 0; i < 2; ++i)
+        terms.push_back(fmt::format("('{}', {})", node.operations[i], node.inputs[i]));
     }
     lists[c] = fmt::format("{}", fmt::join(terms, ", "));
   }
-  return fmt::format(
-      "Genotype(normal=[{}], normal_concat=[2, 3, 4, 5], reduce=[{}], reduce_concat=[2, 3, 4, 5])", lists[0], lists[1]);
+  return fmt::format("Genotype(normal=[{}], normal_concat=[2, 3, 4, 5], reduce=[{}], reduce_concat=[2, 3, 4, 5])",
+                     lists[0], lists[1]);
 }
 
 /// Reads the option `genotype`; blanks and the kind of quotes do not matter.
@@ -115,7 +116,8 @@ class GenotypeReader {
         cell[i].operations[term] = name;
         cell[i].inputs[term] = input;
       }
-      if (cell[i].inputs[0] == cell[i].inputs[1]) refuse(fmt::format("node {} reads state {} twice", state, cell[i].inputs[0]));
+      if (cell[i].inputs[0] == cell[i].inputs[1])
+        refuse(fmt::format("node {} reads state {} twice", state, cell[i].inputs[0]));
       if (cell[i].inputs[0] > cell[i].inputs[1]) {
         std::swap(cell[i].inputs[0], cell[i].inputs[1]);
         std::swap(cell[i].operations[0], cell[i].operations[1]);
@@ -140,8 +142,8 @@ class Darts final : public DesignPart {
     // Where a reduction's two halves are joined their sizes agree only if the size is even.
     const std::int64_t divisor = imagenet_ ? 32 : 4;
     if (input_[2] % divisor != 0 || input_[3] % divisor != 0) {
-      options.fail("input", fmt::format("height and width must be multiples of {}: the network halves them {} times", divisor,
-                                        imagenet_ ? 5 : 2));
+      options.fail("input", fmt::format("height and width must be multiples of {}: the network halves them {} times",
+                                        divisor, imagenet_ ? 5 : 2));
     }
     if (channels_ % 2 != 0) options.fail("channels", "must be even: a reduction joins two halves");
     if (!options.text("genotype").empty()) fixed_ = GenotypeReader(options).read();
@@ -159,10 +161,10 @@ class Darts final : public DesignPart {
           inputs = {fmt::format("{}-{}", node.inputs[0], node.inputs[1])};
           for (std::size_t i = 0; i < 2; ++i) operations[i] = {node.operations[i]};
         }
-        cell.push_back(group(fmt::format("node{}", state),
-                             {choice("inputs", inputs, "The two states that the node reads."),
-                              choice("operation1", operations[0], "On the first of them."),
-                              choice("operation2", operations[1], "On the second.")}));
+        cell.push_back(
+            group(fmt::format("node{}", state), {choice("inputs", inputs, "The two states that the node reads."),
+                                                 choice("operation1", operations[0], "On the first of them."),
+                                                 choice("operation2", operations[1], "On the second.")}));
       }
       result.push_back(group(cell_names[c], cell, fmt::format("The {} cell.", cell_names[c])));
     }
@@ -222,8 +224,8 @@ class Darts final : public DesignPart {
     return network;
   }
 
-  static NodeId add_relu_conv_bn(Network& network, const std::string& name, NodeId x, std::int64_t channels, Window window,
-                                 std::int64_t groups = 1) {
+  static NodeId add_relu_conv_bn(Network& network, const std::string& name, NodeId x, std::int64_t channels,
+                                 Window window, std::int64_t groups = 1) {
     x = network.add(name + "_relu", Activation{}, {x});
     return add_convolution_bn(network, name, x, channels, window, groups);
   }
@@ -334,8 +336,9 @@ SpacePlugin darts_space() {
       .options = {{.name = "genotype",
                    .kind = Option::Kind::text,
                    .fallback = "",
-                   .sentence = "Fixes both cells: Genotype(normal=[('sep_conv_3x3', 0), …], normal_concat=[2, 3, 4, 5], "
-                               "reduce=[…], reduce_concat=[2, 3, 4, 5]), in quotes; empty: they are searched."},
+                   .sentence =
+                       "Fixes both cells: Genotype(normal=[('sep_conv_3x3', 0), …], normal_concat=[2, 3, 4, 5], "
+                       "reduce=[…], reduce_concat=[2, 3, 4, 5]), in quotes; empty: they are searched."},
                   {.name = "operators",
                    .kind = Option::Kind::words,
                    .fallback = fmt::format("[{}]", fmt::join(operators.begin(), operators.end() - 1, ", ")),
@@ -353,8 +356,8 @@ SpacePlugin darts_space() {
                    .minimum = 1,
                    .maximum = 65'536},
                   integer_option("classes", "10", "Outputs of the classifier.", 1, 1'000'000),
-                  integer_option("channels", "36", "Channels of a node of the first cells, even; reductions double them.", 2,
-                                 65'536),
+                  integer_option("channels", "36",
+                                 "Channels of a node of the first cells, even; reductions double them.", 2, 65'536),
                   integer_option("cells", "20", "Cells, with reductions after each third.", 1, 200)},
       .create = [](const Options& options) { return std::make_unique<Darts>(options); },
   };

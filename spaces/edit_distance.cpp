@@ -21,7 +21,8 @@ constexpr std::size_t nowhere = std::numeric_limits<std::size_t>::max();
 
 /// A pruned network as the search sees it.
 struct Graph {
-  explicit Graph(const Network& network) : nodes(network.nodes()), in(nodes.size(), 0), out(nodes.size(), 0), depth(nodes.size(), 0) {
+  explicit Graph(const Network& network)
+      : nodes(network.nodes()), in(nodes.size(), 0), out(nodes.size(), 0), depth(nodes.size(), 0) {
     for (NodeId id = 0; id < nodes.size(); ++id) {
       Hasher hasher;
       hash(hasher, nodes[id].op);
@@ -41,7 +42,7 @@ struct Graph {
   }
 
   std::span<const Node> nodes;
-  std::vector<Fingerprint> labels;                        ///< of operator and attributes
+  std::vector<Fingerprint> labels;                           ///< of operator and attributes
   std::map<std::pair<std::size_t, std::size_t>, int> edges;  ///< and how often the value is read
   std::vector<int> in, out;
   std::vector<int> depth;  ///< edges of the longest path from an input
@@ -52,7 +53,9 @@ double differing(const Operator& a, const Operator& b) {
   const auto* first = std::get_if<Convolution>(&a);
   const auto* second = std::get_if<Convolution>(&b);
   if (first == nullptr || second == nullptr) return a == b ? 0 : 1;
-  const auto pair = [](std::int64_t h1, std::int64_t w1, std::int64_t h2, std::int64_t w2) { return h1 != h2 || w1 != w2; };
+  const auto pair = [](std::int64_t h1, std::int64_t w1, std::int64_t h2, std::int64_t w2) {
+    return h1 != h2 || w1 != w2;
+  };
   const int count = (first->out_channels != second->out_channels) +
                     pair(first->kernel_h, first->kernel_w, second->kernel_h, second->kernel_w) +
                     pair(first->stride_h, first->stride_w, second->stride_h, second->stride_w) +
@@ -138,7 +141,7 @@ std::vector<std::size_t> assignment(const std::vector<std::vector<double>>& cost
 }
 
 struct Bipartite {
-  double cost = 0;                ///< of the assignment
+  double cost = 0;              ///< of the assignment
   std::vector<std::size_t> to;  ///< of a's nodes
 };
 
@@ -148,7 +151,9 @@ template <class Tie>
 Bipartite bipartite(const Graph& a, const Graph& b, const EditCosts& costs, double share, const Tie& tie) {
   const double edge = share * costs.edge;
   double nothing = 0;  // where no node is kept
-  const auto alone = [&](const Graph& graph, std::size_t i) { return costs.node + edge * (graph.in[i] + graph.out[i]); };
+  const auto alone = [&](const Graph& graph, std::size_t i) {
+    return costs.node + edge * (graph.in[i] + graph.out[i]);
+  };
   for (std::size_t i = 0; i < a.size(); ++i) nothing += alone(a, i);
   for (std::size_t j = 0; j < b.size(); ++j) nothing += alone(b, j);
   // What keeping saves; pairs that save nothing are not kept.
@@ -167,6 +172,86 @@ Bipartite bipartite(const Graph& a, const Graph& b, const EditCosts& costs, doub
   }
   return result;
 }
+
+/// Makes an assignment better by exchanging what two nodes of a are assigned to, and by assigning single ones anew, as long
+/// as that helps.
+class LocalSearch {
+ public:
+  LocalSearch(const Graph& a, const Graph& b, const EditCosts& costs)
+      : a_(a), b_(b), costs_(costs), around_(a.size()), edges_b_(b.size() * b.size(), 0) {
+    for (const auto& [ends, count] : a.edges) {
+      around_[ends.first].push_back({ends.second, count, true});
+      around_[ends.second].push_back({ends.first, count, false});
+    }
+    for (const auto& [ends, count] : b.edges) edges_b_[ends.first * b.size() + ends.second] = count;
+  }
+
+  void improve(std::vector<std::size_t>& to) const {
+    std::vector<std::size_t> free;
+    std::vector<char> used(b_.size(), 0);
+    for (const std::size_t j : to) {
+      if (j != nowhere) used[j] = 1;
+    }
+    for (std::size_t j = 0; j < b_.size(); ++j) {
+      if (used[j] == 0) free.push_back(j);
+    }
+    bool better = true;
+    for (int pass = 0; better && pass < max_passes; ++pass) {
+      better = false;
+      for (std::size_t i = 0; i < a_.size(); ++i) {
+        for (std::size_t k = i + 1; k < a_.size(); ++k) {
+          if (to[i] == to[k]) continue;  // both nowhere
+          const double before = value(to, i) + value(to, k);
+          std::swap(to[i], to[k]);
+          if (value(to, i) + value(to, k) > before + tolerance) {
+            better = true;
+          } else {
+            std::swap(to[i], to[k]);
+          }
+        }
+        for (std::size_t& j : free) {
+          const double before = value(to, i);
+          std::swap(to[i], j);
+          if (value(to, i) > before + tolerance) {
+            better = true;
+          } else {
+            std::swap(to[i], j);
+          }
+        }
+        free.erase(std::remove(free.begin(), free.end(), nowhere), free.end());
+      }
+    }
+  }
+
+ private:
+  static constexpr int max_passes = 20;
+  struct Neighbour {
+    std::size_t node;
+    int count;
+    bool reads;  ///< the neighbour reads this node
+  };
+
+  /// What keeping node i saves, with its edges. An edge between two nodes that change places is counted at both, before and
+  /// after: then a step may be missed or be no gain, and the caller keeps the better of the assignments.
+  double value(const std::vector<std::size_t>& to, std::size_t i) const {
+    const std::size_t j = to[i];
+    if (j == nowhere) return 0;
+    int common = 0;
+    for (const Neighbour& neighbour : around_[i]) {
+      const std::size_t other = to[neighbour.node];
+      if (other == nowhere) continue;
+      const std::size_t edge = neighbour.reads ? j * b_.size() + other : other * b_.size() + j;
+      common += std::min(neighbour.count, edges_b_[edge]);
+    }
+    return 2 * costs_.node - substitution(a_, i, b_, j, costs_) + 2 * costs_.edge * common;
+  }
+
+  const Graph& a_;
+  const Graph& b_;
+  const EditCosts& costs_;
+  std::vector<std::vector<Neighbour>> around_;
+  std::vector<int> edges_b_;
+};
 
 /// A* over the nodes of a, in order: each is assigned to an unused node of b, or removed.
 class ExactSearch {
@@ -194,7 +279,8 @@ class ExactSearch {
 
   EditDistance run(double lower, double upper, std::size_t limit) {
     const auto later = [this](std::size_t x, std::size_t y) {
-      return std::make_tuple(states_[x].estimate, -states_[x].depth, x) > std::make_tuple(states_[y].estimate, -states_[y].depth, y);
+      return std::make_tuple(states_[x].estimate, -states_[x].depth, x) >
+             std::make_tuple(states_[y].estimate, -states_[y].depth, y);
     };
     std::priority_queue<std::size_t, std::vector<std::size_t>, decltype(later)> open(later);
     states_.push_back({});
@@ -304,7 +390,8 @@ EditDistance edit_distance(const Network& a, const Network& b, const EditCosts& 
   b.output();
   Network first = a.pruned(), second = b.pruned();
   // One order for both ways round, the smaller network first.
-  if (std::make_pair(second.nodes().size(), second.fingerprint()) < std::make_pair(first.nodes().size(), first.fingerprint())) {
+  if (std::make_pair(second.nodes().size(), second.fingerprint()) <
+      std::make_pair(first.nodes().size(), first.fingerprint())) {
     std::swap(first, second);
   }
   const Graph small(first), large(second);
@@ -316,12 +403,19 @@ EditDistance edit_distance(const Network& a, const Network& b, const EditCosts& 
   const auto labels_large = weisfeiler_lehman_labels(second, neighbourhoods);
   const auto tie = [&](std::size_t i, std::size_t j) {
     int unlike = 0;
-    for (std::size_t round = 0; round < labels_small.size(); ++round) unlike += labels_small[round][i] != labels_large[round][j];
+    for (std::size_t round = 0; round < labels_small.size(); ++round)
+      unlike += labels_small[round][i] != labels_large[round][j];
     const double levels = 1 + static_cast<double>(small.size() + large.size());
     return 1e-3 * unlike + 1e-3 * std::abs(small.depth[i] - large.depth[j]) / levels;
   };
-  const double upper = std::min(induced_cost(small, large, bipartite(small, large, costs, 1, tie).to, costs),
-                                induced_cost(small, large, bipartite(small, large, costs, 0.5, tie).to, costs));
+  double upper = infinity;
+  for (const double share : {1.0, 0.5}) {
+    std::vector<std::size_t> to = bipartite(small, large, costs, share, tie).to;
+    upper = std::min(upper, induced_cost(small, large, to, costs));
+    if (large.size() > 2'000) continue;  // the matrix of edges
+    LocalSearch(small, large, costs).improve(to);
+    upper = std::min(upper, induced_cost(small, large, to, costs));
+  }
   if (upper - lower < tolerance) return {upper, upper};
   if (large.size() > std::min<std::size_t>(search.exact_nodes, 64)) return {lower, upper};
   return ExactSearch(small, large, costs).run(lower, upper, search.states);

@@ -34,9 +34,10 @@ struct EditDistance {
 /// computation with a bipartite heuristic", MLG 2007), and where it has looked at `states` partial assignments the bound
 /// that it has reached. Others: the bipartite approximation, an assignment of nodes with what their own edges cost at least
 /// (Riesen and Bunke, "Approximate graph edit distance computation by means of bipartite graph matching", Image and Vision
-/// Computing 27 (2009)); the edits that the assignment means are an upper bound, and with each edge shared between its ends
-/// its cost is a lower one (Riesen, Fischer, Bunke, "Estimating graph edit distance using lower and upper bounds of
-/// bipartite approximations", IJPRAI 29 (2015)).
+/// Computing 27 (2009)); the edits that the assignment means, after a local search (Riesen and Bunke, "Improving bipartite
+/// graph edit distance approximation using various search strategies", Pattern Recognition 48 (2015)), are an upper bound,
+/// and with each edge shared between its ends its cost is a lower one (Riesen, Fischer, Bunke, "Estimating graph edit
+/// distance using lower and upper bounds of bipartite approximations", IJPRAI 29 (2015)).
 ///
 /// Deterministic and symmetric. \throws NetworkError for an empty network.
 EditDistance edit_distance(const Network& a, const Network& b, const EditCosts& costs = {}, const EditSearch& search = {});

@@ -42,7 +42,8 @@ double product(const std::vector<Count>& a, const std::vector<Count>& b) {
 
 }  // namespace
 
-std::vector<std::vector<Fingerprint>> weisfeiler_lehman_labels(const Network& network, const WeisfeilerLehman& options) {
+std::vector<std::vector<Fingerprint>> weisfeiler_lehman_labels(const Network& network,
+                                                               const WeisfeilerLehman& options) {
   const std::span<const Node> nodes = network.nodes();
   std::vector<std::vector<NodeId>> users(nodes.size());
   std::vector<Fingerprint> labels;

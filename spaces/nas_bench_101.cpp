@@ -173,10 +173,11 @@ class NasBench101 final : public DesignPart {
 
   std::vector<PartQuantity> quantities() const override {
     std::vector<PartQuantity> result = network_quantities([this](const Assignment& a) { return build(a); });
-    result.push_back({"flops_m", "1",
-                      "Millions of FLOPs as NASLib counts them: multiply-accumulates, two for each normalised value, one "
-                      "for each ReLU, the window for each maximum.",
-                      [this](const Assignment& a) { return flops(build(a)) / 1e6; }});
+    result.push_back(
+        {"flops_m", "1",
+         "Millions of FLOPs as NASLib counts them: multiply-accumulates, two for each normalised value, one "
+         "for each ReLU, the window for each maximum.",
+         [this](const Assignment& a) { return flops(build(a)) / 1e6; }});
     result.push_back(edges_.quantity());
     return result;
   }
@@ -224,7 +225,8 @@ class NasBench101 final : public DesignPart {
     for (const char* at = text.data(); at <= text.data() + text.size();) {
       const char* end = std::find(at, text.data() + text.size(), '-');
       int number = -1;
-      if (const auto [stop, error] = std::from_chars(at, end, number); error != std::errc() || stop != end || *at == '-') {
+      if (const auto [stop, error] = std::from_chars(at, end, number);
+          error != std::errc() || stop != end || *at == '-') {
         refuse("expected numbers with '-' between them");
       }
       numbers.push_back(number);
@@ -233,8 +235,9 @@ class NasBench101 final : public DesignPart {
     std::size_t size = 2;
     while (size < vertices_ && size * size + size < numbers.size()) ++size;
     if (size * size + size != numbers.size()) {
-      refuse(fmt::format("expected n·n + n numbers, n = 2 to {} (the adjacency matrix by rows, then the operations), not {}",
-                         vertices_, numbers.size()));
+      refuse(fmt::format(
+          "expected n·n + n numbers, n = 2 to {} (the adjacency matrix by rows, then the operations), not {}",
+          vertices_, numbers.size()));
     }
     CellGraph graph(size);
     for (std::size_t from = 0; from < size; ++from) {
@@ -246,14 +249,16 @@ class NasBench101 final : public DesignPart {
         graph.connect(from, to);
       }
     }
-    if (numbers[size * size] != 0 || numbers.back() != 1) refuse("the first operation is 0 (input), the last 1 (output)");
+    if (numbers[size * size] != 0 || numbers.back() != 1)
+      refuse("the first operation is 0 (input), the last 1 (output)");
     choices_.clear();
     for (std::size_t v = 1; v + 1 < size; ++v) {
       const auto found = std::find(codes.begin(), codes.end(), numbers[size * size + v]);
       if (found == codes.end()) {
-        refuse(fmt::format("operation {} of vertex {}: expected 2 (maxpool3x3), 3 (conv1x1-bn-relu) or 4 "
-                           "(conv3x3-bn-relu)",
-                           numbers[size * size + v], v));
+        refuse(
+            fmt::format("operation {} of vertex {}: expected 2 (maxpool3x3), 3 (conv1x1-bn-relu) or 4 "
+                        "(conv3x3-bn-relu)",
+                        numbers[size * size + v], v));
       }
       choices_.push_back({operators[static_cast<std::size_t>(found - codes.begin())]});
     }
@@ -307,8 +312,8 @@ class NasBench101 final : public DesignPart {
         NodeId term = values[from];
         if (channels[from] > channels[v]) {
           const Shape kept{shape[0], channels[v], shape[2], shape[3]};
-          term = network.add(fmt::format("{}.cut_{}", vertex, cell.vertices[from]), Slice{{0, 0, 0, 0}, kept, {1, 1, 1, 1}},
-                             {term});
+          term = network.add(fmt::format("{}.cut_{}", vertex, cell.vertices[from]),
+                             Slice{{0, 0, 0, 0}, kept, {1, 1, 1, 1}}, {term});
         }
         terms.push_back(term);
       }
@@ -329,7 +334,8 @@ class NasBench101 final : public DesignPart {
     if (joined.size() == 1) output = joined.front();
     if (joined.size() > 1) output = network.add(name + ".concat", Concat{1}, joined);
     if (!graph.edge(0, last)) return *output;
-    const NodeId projection = add_convolution_bn_act(network, name + ".projection", input, output_channels, {1, 1}, relu);
+    const NodeId projection =
+        add_convolution_bn_act(network, name + ".projection", input, output_channels, {1, 1}, relu);
     return output ? network.add(name + ".add", Add{}, {*output, projection}) : projection;
   }
 
@@ -362,9 +368,10 @@ SpacePlugin nas_bench_101_space() {
       .options = {{.name = "architecture",
                    .kind = Option::Kind::text,
                    .fallback = "",
-                   .sentence = "Encoding that fixes the cell, in quotes: the adjacency matrix by rows, then the vertices' "
-                               "operations (0 input, 1 output, 2 maxpool3x3, 3 conv1x1-bn-relu, 4 conv3x3-bn-relu), with "
-                               "'-' between; empty: the cell is searched."},
+                   .sentence =
+                       "Encoding that fixes the cell, in quotes: the adjacency matrix by rows, then the vertices' "
+                       "operations (0 input, 1 output, 2 maxpool3x3, 3 conv1x1-bn-relu, 4 conv3x3-bn-relu), with "
+                       "'-' between; empty: the cell is searched."},
                   {.name = "operators",
                    .kind = Option::Kind::words,
                    .fallback = fmt::format("[{}]", fmt::join(operators, ", ")),
@@ -379,10 +386,12 @@ SpacePlugin nas_bench_101_space() {
                    .minimum = 1,
                    .maximum = 65'536},
                   integer_option("classes", "10", "Outputs of the classifier.", 1, 1'000'000),
-                  integer_option("channels", "128", "Channels of the stem and the first stack; each further stack doubles "
+                  integer_option("channels", "128",
+                                 "Channels of the stem and the first stack; each further stack doubles "
                                  "them.",
                                  12, 65'536),
-                  integer_option("stacks", "3", "Stacks of cells; a 2×2 pooling stands before each but the first.", 1, 8),
+                  integer_option("stacks", "3", "Stacks of cells; a 2×2 pooling stands before each but the first.", 1,
+                                 8),
                   integer_option("cells", "3", "Cells in each stack.", 1, 100)},
       .create = [](const Options& options) { return std::make_unique<NasBench101>(options); },
   };

@@ -19,7 +19,9 @@ namespace {
 /// Which old channel each channel of a widened value is; nothing where the value stays as it is.
 using ChannelMap = std::optional<std::vector<std::size_t>>;
 
-std::size_t axis_1(const Node& node) { return static_cast<std::size_t>(node.shape.at(1)); }
+std::size_t axis_1(const Node& node) {
+  return static_cast<std::size_t>(node.shape.at(1));
+}
 
 /// Whether the operator treats every channel (axis 1) by itself and keeps their number.
 bool channelwise(const Network& network, const Node& node) {
@@ -95,13 +97,15 @@ class Widening {
       } else if (std::holds_alternative<Flatten>(node.op)) {
         maps_[id] = flattened(network_.node(node.inputs[0]).shape, *maps_[node.inputs[0]]);
       } else if (const auto* concat = std::get_if<Concat>(&node.op);
-                 concat != nullptr && (concat->axis == 1 || concat->axis + static_cast<std::int64_t>(node.shape.size()) == 1)) {
+                 concat != nullptr &&
+                 (concat->axis == 1 || concat->axis + static_cast<std::int64_t>(node.shape.size()) == 1)) {
         maps_[id] = joined(node);
       } else if (combines(node)) {
         const ChannelMap& map = maps_[*std::find_if(node.inputs.begin(), node.inputs.end(), mapped)];
         for (const NodeId input : node.inputs) {
           const Shape& shape = network_.node(input).shape;
-          if (shape.size() != node.shape.size()) refuse(node, "combines values of different ranks, of which one would become wider");
+          if (shape.size() != node.shape.size())
+            refuse(node, "combines values of different ranks, of which one would become wider");
           if (shape[1] == 1 && node.shape[1] > 1) continue;  // the same for all channels
           if (!maps_[input]) {
             require(input, node);
@@ -234,9 +238,15 @@ FloatTensor filled(Shape shape, float value) {
   return {std::move(shape), std::vector<float>(size, value)};
 }
 
-Convolution square_convolution(std::int64_t channels, std::int64_t kernel, std::int64_t stride_h, std::int64_t stride_w) {
-  return {.out_channels = channels, .kernel_h = kernel, .kernel_w = kernel, .stride_h = stride_h, .stride_w = stride_w,
-          .padding_h = kernel / 2, .padding_w = kernel / 2};
+Convolution square_convolution(std::int64_t channels, std::int64_t kernel, std::int64_t stride_h,
+                               std::int64_t stride_w) {
+  return {.out_channels = channels,
+          .kernel_h = kernel,
+          .kernel_w = kernel,
+          .stride_h = stride_h,
+          .stride_w = stride_w,
+          .padding_h = kernel / 2,
+          .padding_w = kernel / 2};
 }
 
 /// Whether the value cannot be negative, as far as the operators say.
@@ -248,8 +258,10 @@ bool not_negative(const Network& network, NodeId id) {
   }
   const bool passes = std::holds_alternative<Pool>(node.op) || std::holds_alternative<GlobalPool>(node.op) ||
                       std::holds_alternative<Identity>(node.op) || std::holds_alternative<Flatten>(node.op) ||
-                      std::holds_alternative<Concat>(node.op) || std::holds_alternative<Slice>(node.op) || combines(node);
-  return passes && std::all_of(node.inputs.begin(), node.inputs.end(), [&](NodeId input) { return not_negative(network, input); });
+                      std::holds_alternative<Concat>(node.op) || std::holds_alternative<Slice>(node.op) ||
+                      combines(node);
+  return passes && std::all_of(node.inputs.begin(), node.inputs.end(),
+                               [&](NodeId input) { return not_negative(network, input); });
 }
 
 void require_node(const Network& network, NodeId id) {
@@ -265,7 +277,8 @@ WeightedNetwork widen(const Network& network, const NetworkWeights& weights, Nod
   check(network, weights);
   require_node(network, layer);
   const Node& node = network.node(layer);
-  if (!dense(network, node)) refuse(node, "only convolutions of one group and linear layers over features can be widened");
+  if (!dense(network, node))
+    refuse(node, "only convolutions of one group and linear layers over features can be widened");
   const std::int64_t old = node.shape[1];
   if (width < old) refuse(node, fmt::format("has {} outputs and cannot be widened to {}", old, width));
   std::vector<std::size_t> choice(static_cast<std::size_t>(old));
@@ -277,13 +290,15 @@ WeightedNetwork widen(const Network& network, const NetworkWeights& weights, Nod
   return Widening(network, layer, std::move(choice)).apply(weights);
 }
 
-WeightedNetwork deepen(const Network& network, const NetworkWeights& weights, NodeId node_id, const Deepening& deepening) {
+WeightedNetwork deepen(const Network& network, const NetworkWeights& weights, NodeId node_id,
+                       const Deepening& deepening) {
   check(network, weights);
   require_node(network, node_id);
   const Node& node = network.node(node_id);
   const bool image = node.shape.size() == 4;
   if (!image && node.shape.size() != 2) refuse(node, "is neither an image nor features");
-  if (deepening.kernel < 1 || deepening.kernel % 2 == 0) refuse(node, fmt::format("kernel {} is not odd", deepening.kernel));
+  if (deepening.kernel < 1 || deepening.kernel % 2 == 0)
+    refuse(node, fmt::format("kernel {} is not odd", deepening.kernel));
   if (deepening.relu && !not_negative(network, node_id)) {
     refuse(node, "may be negative, so that a ReLU after the new layer would change it");
   }
@@ -305,8 +320,9 @@ WeightedNetwork deepen(const Network& network, const NetworkWeights& weights, No
     }
     if (deepening.normalization) {
       const auto scale = static_cast<float>(std::sqrt(1 + 1e-5));  // it divides by √(variance + 1e-5)
-      x = insertion.add(node.name + ".deeper_bn", BatchNormalization{}, {x},
-                        {filled({channels}, scale), filled({channels}, 0), filled({channels}, 0), filled({channels}, 1)});
+      x = insertion.add(
+          node.name + ".deeper_bn", BatchNormalization{}, {x},
+          {filled({channels}, scale), filled({channels}, 0), filled({channels}, 0), filled({channels}, 1)});
     }
     return deepening.relu ? insertion.add(node.name + ".deeper_act", Activation{}, {x}) : x;
   });
@@ -327,13 +343,16 @@ WeightedNetwork add_skip_connection(const Network& network, const NetworkWeights
     if (kernel < 1 || kernel % 2 == 0) refuse(target, fmt::format("kernel {} is not odd", kernel));
     if (source.shape.size() == 4 && target.shape.size() == 4) {
       const std::int64_t h = source.shape[2] / target.shape[2], w = source.shape[3] / target.shape[3];
-      if (h < 1 || w < 1 || (source.shape[2] - 1) / h + 1 != target.shape[2] || (source.shape[3] - 1) / w + 1 != target.shape[3]) {
-        refuse(target, fmt::format("no stride makes {} of '{}' its {}", to_string(source.shape), source.name, to_string(target.shape)));
+      if (h < 1 || w < 1 || (source.shape[2] - 1) / h + 1 != target.shape[2] ||
+          (source.shape[3] - 1) / w + 1 != target.shape[3]) {
+        refuse(target, fmt::format("no stride makes {} of '{}' its {}", to_string(source.shape), source.name,
+                                   to_string(target.shape)));
       }
       branch = insertion.add(name, square_convolution(target.shape[1], kernel, h, w), {x},
                              {filled({target.shape[1], source.shape[1], kernel, kernel}, 0)});
     } else if (source.shape.size() == 2 && target.shape.size() == 2) {
-      branch = insertion.add(name, Linear{target.shape[1], false}, {x}, {filled({target.shape[1], source.shape[1]}, 0)});
+      branch =
+          insertion.add(name, Linear{target.shape[1], false}, {x}, {filled({target.shape[1], source.shape[1]}, 0)});
     } else {
       refuse(target, fmt::format("'{}' and it are not both images or both features", source.name));
     }

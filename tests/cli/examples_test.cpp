@@ -100,6 +100,9 @@ const std::vector<Example> quick{{"nas_bench_201", 200, "nb201_accuracy.csv"},
                                  {"decoder_lm", 12, ""},
                                  {"mlp", 24, ""},
                                  {"resnet", 12, ""},
+                                 {"nas_bench_101", 24, ""},
+                                 {"darts", 16, ""},
+                                 {"dag", 24, ""},
                                  {"command", 25, ""}};
 const std::vector<Example> trained{{"quickstart", 2, ""}, {"network_only", 2, ""}, {"joint_bits_recipe", 2, ""}};
 

@@ -24,13 +24,16 @@ TEST(Dag, EveryEdgeIsAnOption) {
 // reached, and only there.
 TEST(Dag, EveryCandidateOfASmallSpace) {
   const DesignSpace space = read_space(
-      "network: {type: dag, vertices: 2, operators: [convolution_3x3, skip], width: [0.5, 1], aggregation: [add, concat], "
+      "network: {type: dag, vertices: 2, operators: [convolution_3x3, skip], width: [0.5, 1], aggregation: [add, "
+      "concat], "
       "channels: 4, stages: 2, input: [3, 8, 8]}");
   ASSERT_EQ(space.space().cardinality().exact, 64u * 4u * 4u * 2u);
   std::size_t valid = 0;
   for (std::uint64_t rank = 0; rank < 2'048; ++rank) {
     const Candidate candidate = space.space().unrank(rank);
-    const auto edge = [&](const std::string& name) { return space.space().number(candidate, "network.edge_" + name) == 1; };
+    const auto edge = [&](const std::string& name) {
+      return space.space().number(candidate, "network.edge_" + name) == 1;
+    };
     const bool first = edge("1_0"), second = edge("2_0") || (edge("2_1") && first);
     const bool reached = edge("3_0") || (edge("3_1") && first) || (edge("3_2") && second);
     ASSERT_EQ(space.space().valid(candidate), reached);
@@ -57,7 +60,8 @@ std::string diamond(const std::string& aggregation) {
 
 TEST(Dag, ProjectsWhereShapesDiffer) {
   const DesignSpace space = read_space(
-      "network: {type: dag, vertices: 2, operators: [convolution_3x3, max_pool_3x3], width: [0.5, 1], aggregation: [add, "
+      "network: {type: dag, vertices: 2, operators: [convolution_3x3, max_pool_3x3], width: [0.5, 1], aggregation: "
+      "[add, "
       "concat], channels: 4, stages: 1, input: [3, 8, 8]}");
   const Network sum = network_of(space, read_candidate(space, diamond("add")));
   const auto at = [](const Network& network, const std::string& name) {
@@ -87,8 +91,8 @@ TEST(Dag, EdgesCanBeLimited) {
 }
 
 TEST(Dag, RandomCandidatesAreNetworks) {
-  const DesignSpace space = read_space(
-      "network: {type: dag, vertices: 8, aggregation: [add, concat], width: [0.5, 1, 1.5], cells: 2}");
+  const DesignSpace space =
+      read_space("network: {type: dag, vertices: 8, aggregation: [add, concat], width: [0.5, 1, 1.5], cells: 2}");
   Random random(1, "test");
   for (int i = 0; i < 200; ++i) {
     const Candidate candidate = space.space().sample(random);

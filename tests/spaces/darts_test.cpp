@@ -42,8 +42,8 @@ TEST(Darts, CountsOfThePublishedCells) {
   const DesignSpace cifar = read_space(fixed(second_order));
   ASSERT_EQ(cifar.space().cardinality().exact, 1u);
   EXPECT_EQ(network_of(cifar, cifar.space().unrank(0)).parameters(), 3'349'342);
-  const DesignSpace imagenet = read_space(
-      fixed(second_order, ", stem: imagenet, cells: 14, channels: 48, input: [3, 224, 224], classes: 1000"));
+  const DesignSpace imagenet =
+      read_space(fixed(second_order, ", stem: imagenet, cells: 14, channels: 48, input: [3, 224, 224], classes: 1000"));
   const Network network = network_of(imagenet, imagenet.space().unrank(0));
   EXPECT_EQ(std::llround(static_cast<double>(network.parameters()) / 1e5), 47);
   std::int64_t operations = network.macs() + 1000;
@@ -104,9 +104,16 @@ TEST(Darts, OperationsAreThoseOfThePaper) {
   const auto at = [&](const std::string& name) { return network.node(network.find(name).value()); };
   const auto depthwise = [](std::int64_t kernel, std::int64_t stride, std::int64_t dilation, std::int64_t channels) {
     const std::int64_t padding = dilation * (kernel - 1) / 2;
-    return Operator(Convolution{.out_channels = channels, .kernel_h = kernel, .kernel_w = kernel, .stride_h = stride,
-                                .stride_w = stride, .padding_h = padding, .padding_w = padding, .dilation_h = dilation,
-                                .dilation_w = dilation, .groups = channels});
+    return Operator(Convolution{.out_channels = channels,
+                                .kernel_h = kernel,
+                                .kernel_w = kernel,
+                                .stride_h = stride,
+                                .stride_w = stride,
+                                .padding_h = padding,
+                                .padding_w = padding,
+                                .dilation_h = dilation,
+                                .dilation_w = dilation,
+                                .groups = channels});
   };
   // Only what a reduction's nodes read from the two inputs is strided.
   EXPECT_EQ(at("cell2.node2.from0.conv1.depthwise").op, depthwise(5, 2, 1, 4));

@@ -1,10 +1,11 @@
+#include "spaces/edit_distance.hpp"
+
 #include <algorithm>
 #include <functional>
 #include <gtest/gtest.h>
 #include <limits>
 #include <map>
 
-#include "spaces/edit_distance.hpp"
 #include "spaces/zoo.hpp"
 #include "tests/spaces/random_network.hpp"
 #include "tests/spaces/read_space.hpp"
@@ -145,9 +146,10 @@ TEST(EditDistance, IsAMetric) {
 TEST(EditDistance, CellsOfNasBench201) {
   const DesignSpace space = read_space("network: {type: nas_bench_201, cells: 1, channels: 4, input: [1, 4, 4]}");
   const auto cell = [&](const std::string& last) {
-    return network_of(space, read_candidate(space, "network: {edge_1_0: nor_conv_3x3, edge_2_0: none, edge_2_1: "
-                                                   "nor_conv_1x1, edge_3_0: skip_connect, edge_3_1: none, edge_3_2: " +
-                                                       last + "}"));
+    return network_of(space, read_candidate(space,
+                                            "network: {edge_1_0: nor_conv_3x3, edge_2_0: none, edge_2_1: "
+                                            "nor_conv_1x1, edge_3_0: skip_connect, edge_3_1: none, edge_3_2: " +
+                                                last + "}"));
   };
   // In each of the three cells a convolution of another size: two attributes of seven.
   const EditDistance near = edit_distance(cell("nor_conv_3x3"), cell("nor_conv_1x1"));

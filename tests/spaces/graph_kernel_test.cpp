@@ -1,7 +1,8 @@
+#include "spaces/graph_kernel.hpp"
+
 #include <cmath>
 #include <gtest/gtest.h>
 
-#include "spaces/graph_kernel.hpp"
 #include "spaces/zoo.hpp"
 #include "tests/spaces/random_network.hpp"
 

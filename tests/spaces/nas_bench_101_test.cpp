@@ -76,8 +76,14 @@ TEST(NasBench101, CandidatesAreFixedByTheirEncoding) {
 TEST(NasBench101, BuildsTheBenchmarksCell) {
   const DesignSpace space = read_space(
       "network: {type: nas_bench_101, stacks: 1, cells: 1, channels: 13, input: [3, 4, 4], "
-      "architecture: '0-1-1-0-0-0-1-" "0-0-1-0-1-0-0-" "0-0-0-0-0-0-1-" "0-0-0-0-0-0-1-" "0-0-0-0-0-1-1-"
-      "0-0-0-0-0-0-0-" "0-0-0-0-0-0-0-" "0-3-2-4-4-2-1'}");
+      "architecture: '0-1-1-0-0-0-1-"
+      "0-0-1-0-1-0-0-"
+      "0-0-0-0-0-0-1-"
+      "0-0-0-0-0-0-1-"
+      "0-0-0-0-0-1-1-"
+      "0-0-0-0-0-0-0-"
+      "0-0-0-0-0-0-0-"
+      "0-3-2-4-4-2-1'}");
   const Candidate only = space.space().unrank(0);
   EXPECT_EQ(quantity(space, only, "network.edges"), 7);
   const Network network = network_of(space, only);

@@ -1,9 +1,8 @@
 #pragma once
 /// Small random graphs of elementwise operators, and other ways to write the same network.
 
-#include <numeric>
-
 #include <fmt/format.h>
+#include <numeric>
 
 #include "core/random.hpp"
 #include "spaces/network.hpp"
@@ -28,8 +27,12 @@ inline Network random_network(Random& random, std::size_t nodes) {
       case 2: {
         const std::int64_t kernel = random.chance(0.5) ? 1 : 3;
         network.add(name,
-                    Convolution{.out_channels = 2, .kernel_h = kernel, .kernel_w = kernel, .padding_h = kernel / 2,
-                                .padding_w = kernel / 2, .bias = random.chance(0.5)},
+                    Convolution{.out_channels = 2,
+                                .kernel_h = kernel,
+                                .kernel_w = kernel,
+                                .padding_h = kernel / 2,
+                                .padding_w = kernel / 2,
+                                .bias = random.chance(0.5)},
                     {a});
         break;
       }
