@@ -412,6 +412,23 @@ class Compiler {
   }
 
   Cursor perform(const Statement& s, Frame& frame, const std::vector<Cursor>& inputs, bool alone) {
+    if (s.format.empty()) return bare(s, frame, inputs, alone);
+    Formatted formatted;
+    for (const Setting& setting : s.format) {
+      Term& term = setting.name == "weight_bits"       ? formatted.weight_bits
+                   : setting.name == "activation_bits" ? formatted.activation_bits
+                   : setting.name == "density"         ? formatted.density
+                                                       : formatted.sparsity_group;
+      term = expression(setting.value, frame, inputs.front());
+    }
+    Frame inner = frame;
+    inner.steps = &formatted.body;
+    const Cursor result = bare(s, inner, inputs, alone);
+    frame.steps->push_back({std::move(formatted)});
+    return result;
+  }
+
+  Cursor bare(const Statement& s, Frame& frame, const std::vector<Cursor>& inputs, bool alone) {
     switch (s.kind) {
       case Statement::Kind::operation: return operation(s, frame, inputs, alone);
       case Statement::Kind::call: return call(s, frame, inputs.front(), alone);
@@ -950,6 +967,7 @@ class Compiler {
     for (const Step& step : steps) {
       if (std::holds_alternative<StaticNode>(step.what) || std::holds_alternative<DynamicNode>(step.what)) ++nodes;
       if (const When* when = std::get_if<When>(&step.what)) nodes += longest(when->body);
+      if (const Formatted* formatted = std::get_if<Formatted>(&step.what)) nodes += longest(formatted->body);
       if (const Select* select = std::get_if<Select>(&step.what)) {
         std::size_t most = 0;
         for (const Steps& option : select->options) most = std::max(most, longest(option));

@@ -40,6 +40,16 @@ class Builder {
     return network_.adopt({name, std::move(op), std::move(inputs), std::move(inferred.shape)}, inferred.parameters, inferred.macs);
   }
   const Shape& shape(NodeId id) const { return network_.nodes()[id].shape; }
+  std::size_t size() const { return network_.nodes().size(); }
+  void format(NodeId first, NumberFormat format) {
+    for (NodeId id = first; id < size(); ++id) {
+      const Operator& op = network_.node(id).op;
+      if (!is_layer(op)) continue;
+      // A product of activations has no weights.
+      const bool activations = std::holds_alternative<MatMul>(op);
+      network_.set_format(id, activations ? NumberFormat{.activation_bits = format.activation_bits} : format);
+    }
+  }
   Network finish(NodeId result) {
     network_.set_output(result);
     return std::move(network_);
@@ -63,6 +73,8 @@ class Counter {
     return include(inferred.parameters, inferred.macs);
   }
   const Shape& shape(NodeId id) const { return *shapes_[id]; }
+  std::size_t size() const { return shapes_.size(); }
+  void format(NodeId, const NumberFormat&) {}
   NetworkCounts finish(NodeId) const {
     constexpr auto most = static_cast<std::int64_t>(max_whole);
     if (counts_.parameters > most || counts_.macs > most) throw NetworkError("the network is too large to count");
@@ -189,6 +201,22 @@ class Run {
   void perform(const When& step) {
     const double condition = value(step.condition);
     if (condition != 0 && !std::isnan(condition)) steps(step.body);
+  }
+
+  void perform(const Formatted& step) {
+    const NodeId first = sink_.size();
+    steps(step.body);
+    const auto bits = [this](const Term& term, const char* name) {
+      const double number = value(term);
+      if (!(number >= 0 && number <= 64) || number != std::floor(number)) {
+        throw NetworkError(fmt::format("format: {} must be a whole number from 0 to 64, not {}", name, shortest(number)));
+      }
+      return static_cast<std::int64_t>(number);
+    };
+    sink_.format(first, {.weight_bits = bits(step.weight_bits, "weight_bits"),
+                         .activation_bits = bits(step.activation_bits, "activation_bits"),
+                         .density = value(step.density),
+                         .sparsity_group = bits(step.sparsity_group, "sparsity_group")});
   }
 
   void perform(const Move& step) { registers_[step.to] = registers_[step.from]; }

@@ -102,8 +102,14 @@ struct Move {
   Register from = 0, to = 0;
 };
 
+/// Layers that have widths or sparsity of their own: all that the body adds.
+struct Formatted {
+  Term weight_bits = {}, activation_bits = {}, density = {.value = 1}, sparsity_group = {};
+  Steps body;
+};
+
 struct Step {
-  std::variant<StaticNode, DynamicNode, Assign, Decide, Select, When, Move> what;
+  std::variant<StaticNode, DynamicNode, Assign, Decide, Select, When, Move, Formatted> what;
 };
 
 struct Program {

@@ -61,7 +61,7 @@ class Reader {
     if (!config.is_map()) config.fail("expected a statement: an operator, a block, parallel, choice, choose, let or repeat");
 
     Strings modifiers = common;
-    for (const char* more : {"name", "sentence", "branches", "options", "values", "range", "unit", "log", "count", "each", "body"}) {
+    for (const char* more : {"name", "format", "sentence", "branches", "options", "values", "range", "unit", "log", "count", "each", "body"}) {
       modifiers.emplace_back(more);
     }
     std::optional<std::string> word;
@@ -130,7 +130,15 @@ class Reader {
     if (!block && s.operation == nullptr) fail_unknown(value && s.config.is_map() ? key_place(s.config, word) : s.config, word);
     s.kind = block ? Statement::Kind::call : Statement::Kind::operation;
     if (!value) return;
-    allow(s, {"name", word.c_str()});
+    allow(s, {"name", "format", word.c_str()});
+    if (const auto format = s.config.find("format")) {
+      format->allow_only({"weight_bits", "activation_bits", "density", "sparsity_group"});
+      for (const std::string& key : format->keys()) s.format.push_back({key, format->at(key)});
+      static const Strings layers{"convolution", "linear", "matmul", "transposed_convolution"};
+      if (!block && std::find(layers.begin(), layers.end(), word) == layers.end()) {
+        format->fail(fmt::format("'{}' is no layer: formats are of {}, and of blocks", word, fmt::join(layers, ", ")));
+      }
+    }
     if (value->is_null()) return;
     if (block) {
       if (!value->is_map()) {

@@ -65,6 +65,7 @@ struct Statement {
   std::string as = {};
   std::vector<Config> from = {};
   std::optional<Config> when = {};
+  std::vector<Setting> format = {};  ///< of the layers of an operation or a call
   std::string sentence = {};
 };
 

@@ -1,5 +1,6 @@
 // prepare FOLDER NAME…: writes networks of the zoo as NAME.onnx, and inputs with the outputs that duet computes for them
-// as NAME.json. Those that end in ":small" are the small instances of their definitions.
+// as NAME.json. Those that end in ":small" are the small instances of their definitions. A NAME that is an ONNX file in
+// FOLDER is written anew, from what duet reads of it, but for the weights.
 
 #include <exception>
 #include <filesystem>
@@ -48,10 +49,14 @@ FloatTensor input_of(const Network& network, NodeId id, bool& integral) {
 
 void prepare(const std::filesystem::path& folder, const std::string& name) {
   const std::size_t colon = name.find(':');
-  const ZooNetwork& known = zoo_network(name.substr(0, colon));
-  const Network network = colon == std::string::npos ? known.build() : known.build_small();
+  const bool file = name.ends_with(".onnx");
+  const auto known = [&] {
+    const ZooNetwork& zoo = zoo_network(name.substr(0, colon));
+    return colon == std::string::npos ? zoo.build() : zoo.build_small();
+  };
+  const Network network = file ? import_onnx(std::filesystem::path(name)).network : known();
   const NetworkWeights weights = weights_of(network);
-  const std::string base = (folder / known.name).string();
+  const std::string base = (folder / (file ? std::filesystem::path(name).stem().string() : name.substr(0, colon))).string();
   export_onnx(network, base + ".onnx", {.weights = &weights});
 
   nlohmann::json json{{"name", name}, {"inputs", nlohmann::json::array()}};
