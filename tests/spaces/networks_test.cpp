@@ -378,14 +378,29 @@ TEST(DecoderLm, HasFiveDecisions) {
 
 TEST(Mlp, CountsAsByHand) {
   const DesignSpace space = read_space("network: {type: mlp}");
-  EXPECT_EQ(space.space().cardinality().exact, 4U * (6 + 36 + 216 + 1'296 + 7'776 + 46'656));
+  std::uint64_t layers = 0, power = 1;
+  for (int depth = 1; depth <= 6; ++depth) layers += power *= 6 * 3 * 3;
+  EXPECT_EQ(space.space().cardinality().exact, 4 * layers);
   expect_sound("network: {type: mlp}", 300, Shape{1, 10});
   std::ostringstream out;
   assign(out, "activation", "tanh");
   assign(out, "depth", 2);
   assign(out, "layer1.units", 64);
+  assign(out, "layer1.weight_bits", 2);
+  assign(out, "layer1.activation_bits", 8);
   assign(out, "layer2.units", 16);
+  assign(out, "layer2.weight_bits", 4);
+  assign(out, "layer2.activation_bits", 2);
   expect_counts("network: {type: mlp}", out.str(), 784 * 64 + 64 + 64 * 16 + 16 + 16 * 10 + 10, 784 * 64 + 64 * 16 + 16 * 10);
+  const Network network = network_of(space, read_candidate(space, out.str()));
+  std::vector<NumberFormat> formats;
+  for (const Node& node : network.nodes()) {
+    if (is_layer(node.op)) formats.push_back(node.format);
+  }
+  const std::vector<NumberFormat> expected{{.weight_bits = 2, .activation_bits = 8},
+                                           {.weight_bits = 4, .activation_bits = 2},
+                                           {.weight_bits = 8, .activation_bits = 8}};
+  EXPECT_EQ(formats, expected);
 }
 
 // --- ResNet
