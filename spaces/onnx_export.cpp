@@ -145,6 +145,15 @@ class Exporter {
   /// The numbers of the node's tensors.
   void load() {
     slots_ = weight_slots(network_, id_);
+    // Before there is memory for them.
+    for (const WeightSlot& slot : slots_) {
+      if (!options_.external_data.empty()) break;
+      within_ += elements(slot.shape) * static_cast<std::int64_t>(sizeof(float));
+      if (within_ > most_bytes_within) {
+        throw ConfigError(fmt::format("{}: the model is above 2 GB: its weights must go to a file of external data",
+                                      file_.string()));
+      }
+    }
     if (options_.weights != nullptr) return;
     if (!options_.zeros) {
       drawn_ = draw_.next();
@@ -176,11 +185,6 @@ class Exporter {
     for (const std::int64_t extent : shape) made.add_dims(extent);
     const std::int64_t size = elements(shape) * static_cast<std::int64_t>(sizeof(float));
     if (options_.external_data.empty()) {
-      within_ += size;
-      if (within_ > most_bytes_within) {
-        throw ConfigError(fmt::format("{}: the model is above 2 GB: its weights must go to a file of external data",
-                                      file_.string()));
-      }
       made.set_raw_data(std::string(bytes_of(transpose ? transposed(tensor(i)).values : tensor(i).values)));
       return made.name();
     }
