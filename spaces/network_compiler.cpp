@@ -686,7 +686,8 @@ class Compiler {
       } else {
         s.config.fail(fmt::format("'{}' needs '{}'", block.name, argument.name));
       }
-      define(scope, argument.name, stored(std::move(bound), frame), block.config);
+      // An argument hides a parameter of the template of that name.
+      scope.names.emplace_back(argument.name, stored(std::move(bound), frame));
     }
 
     Naming naming;

@@ -316,7 +316,9 @@ TEST(NetworkTemplate, LabelsNameDecisions) {
 
 TEST(NetworkTemplate, BlocksSeeTheirArgumentsOnly) {
   const Network network = only_network(space_of(R"(
-parameters: {classes: {default: 7, range: [1, 10], sentence: "C."}}
+parameters:
+  classes: {default: 7, range: [1, 10], sentence: "C."}
+  hidden: {default: 5, range: [1, 10], sentence: "Hidden by the argument."}
 blocks:
   head:
     arguments: {hidden: ~, dropped: hidden / 2, norm: [layer, none], act: relu}
