@@ -347,7 +347,7 @@ budget: 4
   const Finished run = duet(folder.path(), {"run", "-q", "search.yaml"});
   EXPECT_EQ(run.exit_code, 0) << run.err;
   write_file(folder / "missing.yaml", "space: {network: {type: onnx_model, file: other.onnx}}\n");
-  EXPECT_THAT(refusal({"validate", "missing.yaml"}), StartsWith("missing.yaml:1:45: there is no file 'other.onnx'"));
+  EXPECT_THAT(refusal({"validate", "missing.yaml"}), StartsWith("missing.yaml:1:43: there is no file 'other.onnx'"));
 }
 
 // --- What is said of wrong files

@@ -61,7 +61,7 @@ TEST(NetworkTemplate, FbnetHasTwentyTwoLayersOfNineBlocks) {
 TEST(NetworkTemplate, EveryTemplateBuilds) {
   for (const std::string& name : network_template_names()) {
     const DesignSpace space = read_space("network: {type: " + name + "}");
-    for (std::uint64_t i = 0; i < 1000; ++i) {
+    for (std::uint64_t i = 0; i < 300; ++i) {
       Random random(1, "test", i), again(1, "test", i);
       const Candidate candidate = space.space().sample(random);
       EXPECT_EQ(candidate, space.space().sample(again));
@@ -75,7 +75,7 @@ TEST(NetworkTemplate, EveryTemplateBuilds) {
         anew.add(node.name, node.op, node.inputs);
       }
       anew.set_output(network.output());
-      ASSERT_EQ(anew, network) << name;
+      ASSERT_EQ(anew, network.without_formats()) << name;
       ASSERT_EQ(anew.macs(), network.macs()) << name;
       ASSERT_EQ(network_of(space, candidate), network) << name;
     }
