@@ -17,11 +17,17 @@ namespace duet {
 namespace {
 
 /// Initial weights; statistics, scales, shifts and fixed numbers around 1 instead of 0 and 1, so that each of them counts.
+/// Fixed factors are those of attention, and small: otherwise dozens of layers blow rounding up.
 NetworkWeights weights_of(const Network& network) {
   NetworkWeights weights = initial_weights(network, 1);
   Random random(1, "onnxruntime");
-  for (std::vector<FloatTensor>& tensors : weights) {
-    for (FloatTensor& tensor : tensors) {
+  for (NodeId id = 0; id < weights.size(); ++id) {
+    for (FloatTensor& tensor : weights[id]) {
+      const auto* constant = std::get_if<Constant>(&network.node(id).op);
+      if (constant != nullptr && !constant->learned && tensor.values.size() == 1) {
+        tensor.values.front() = 0.1F;
+        continue;
+      }
       const bool drawn = tensor.values.front() != tensor.values.back();
       if (drawn) continue;
       for (float& value : tensor.values) value += static_cast<float>(random.uniform(-0.3, 0.3));

@@ -20,7 +20,7 @@ for experiment in "$@"; do
   IFS=: read -r name trials objective <<<"$experiment"
   (cd "$work" && "$duet" run -q "$examples/$name.yaml" --trials "$trials" -o found.db)
   trial=$("$duet" best "$work/found.db" --json |
-    node -e 'const best = JSON.parse(require("fs").readFileSync(0)); console.log(best[process.argv[1]][0].trial)' "$objective")
+    node -e 'const best = JSON.parse(require("fs").readFileSync(0)); console.log(best[process.argv[1]][0].number)' "$objective")
   "$duet" network "$work/found.db" --trial "$trial" --export "$work/$name.onnx" >/dev/null
   "$prepare" "$work" "$work/$name.onnx"
   rm "$work"/found.db*
