@@ -206,7 +206,7 @@ class Insertion {
   /// A node of the old network, as it is now called.
   NodeId now(NodeId old) const { return new_id_[old]; }
 
-  NodeId add(const std::string& name, Operator op, std::vector<NodeId> inputs, std::vector<FloatTensor> tensors = {}) {
+  NodeId add(const std::string& name, Operator op, NodeIds inputs, std::vector<FloatTensor> tensors = {}) {
     std::string unique = name;
     for (int i = 2; network_.find(unique) || result_.network.find(unique); ++i) unique = fmt::format("{}{}", name, i);
     result_.weights.push_back(std::move(tensors));

@@ -379,7 +379,7 @@ void refuse_recursion(const Blocks& blocks) {
 
 }  // namespace
 
-Branch::Branch(std::string name_, Config config_) : name(std::move(name_)), config(std::move(config_)) {}
+Branch::Branch(std::string option, Config place) : name(std::move(option)), config(std::move(place)) {}
 
 bool is_reserved(std::string_view name) {
   constexpr std::array<std::string_view, 8> reserved{"in", "index", "count", "and", "or", "not", "true", "false"};

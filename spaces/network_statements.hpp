@@ -34,7 +34,7 @@ struct Branch {
   std::vector<Setting> values;  ///< an option that is a mapping of values
   Body body;
 
-  Branch(std::string name_, Config config_);
+  Branch(std::string option, Config place);
 };
 
 struct BlockArgument {

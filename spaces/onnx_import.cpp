@@ -320,7 +320,7 @@ class Importer {
     return found;
   }
 
-  NodeId add(const NodeProto& node, std::string_view suffix, Operator op, std::vector<NodeId> inputs,
+  NodeId add(const NodeProto& node, std::string_view suffix, Operator op, NodeIds inputs,
              std::vector<FloatTensor> weights = {}) {
     const NodeId id = network_.add(unique(fmt::format("{}/{}", label(node), suffix)), std::move(op), std::move(inputs));
     hold(id, std::move(weights));
@@ -328,7 +328,7 @@ class Importer {
   }
 
   /// The node's own operator, which bears its name.
-  void finish(const NodeProto& node, Operator op, std::vector<NodeId> inputs, std::vector<FloatTensor> weights = {}) {
+  void finish(const NodeProto& node, Operator op, NodeIds inputs, std::vector<FloatTensor> weights = {}) {
     const NodeId id = network_.add(unique(label(node)), std::move(op), std::move(inputs));
     hold(id, std::move(weights));
     set_output(node, id);

@@ -93,13 +93,13 @@ bool window(const Convolution& op) { return op.kernel_h > 1 || op.kernel_w > 1; 
 Network replace(const Network& network, std::span<const Replacement> replacements, std::vector<NodeId>& origin) {
   Network result;
   std::vector<NodeId> renumbered(network.nodes().size());
-  const auto add = [&](NodeId id, std::string name, Operator op, std::vector<NodeId> inputs) {
+  const auto add = [&](NodeId id, std::string name, Operator op, NodeIds inputs) {
     origin.push_back(id);
     return result.add(std::move(name), std::move(op), std::move(inputs));
   };
   for (NodeId id = 0; id < network.nodes().size(); ++id) {
     const Node& node = network.node(id);
-    std::vector<NodeId> inputs;
+    NodeIds inputs;
     for (const NodeId input : node.inputs) inputs.push_back(renumbered[input]);
     const auto* convolution = std::get_if<Convolution>(&node.op);
     if (convolution != nullptr && replacements[id] == Replacement::depthwise_separable && window(*convolution) &&
