@@ -176,8 +176,16 @@ void add_catalog(CLI::App& app, Context& context) {
       app.add_subcommand("describe", "Show a plug-in with its options, a network, a template, or an experiment with its space and metrics");
   auto name = std::make_shared<std::string>();
   describe_command->add_option("NAME", *name, "Plug-in, network, template, or experiment file")->required();
-  describe_command->callback([name, &context] {
+  auto text_only = std::make_shared<bool>(false);
+  describe_command->add_flag("--template", *text_only, "Of a template only its file, to be saved and changed");
+  describe_command->callback([name, text_only, &context] {
     const Registry& registry = context.registry;
+    if (*text_only) {
+      const std::vector<std::string> of_networks = network_template_names();
+      const bool of_network = std::find(of_networks.begin(), of_networks.end(), *name) != of_networks.end();
+      fmt::print("{}", of_network ? network_template_text(*name) : template_text(*name));
+      return;
+    }
     if (name->ends_with(".yaml") || name->ends_with(".yml")) {
       describe_experiment(load_specification(*name, registry));
       return;

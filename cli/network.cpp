@@ -221,6 +221,10 @@ Network searched_network(const NetworkCommand& command, const Registry& registry
   const OpenExperiment open = open_experiment(selection);
   const TrialRecord trial = trial_of(open, command.trial);
   const Specification specification = specification_of(selection, open, registry);
+  if (specification.identity != open.record.identity) {
+    throw ConfigError(fmt::format("{}: trial {} was scored with another network than this would be now", command.network,
+                                  command.trial));
+  }
   const Design design = specification.space->design(trial.candidate);
   std::vector<std::string> parts;
   try {
@@ -241,7 +245,35 @@ Network searched_network(const NetworkCommand& command, const Registry& registry
   return design.networks()[static_cast<std::size_t>(found - parts.begin())];
 }
 
+/// What is written is neither what is read nor written twice. \throws ConfigError
+void check_outputs(const NetworkCommand& command) {
+  const auto same = [](const std::string& a, const std::string& b) {
+    std::error_code ignored;
+    return !a.empty() && !b.empty() &&
+           (std::filesystem::weakly_canonical(a, ignored) == std::filesystem::weakly_canonical(b, ignored));
+  };
+  const std::string beside =
+      command.external_data.empty()
+          ? ""
+          : (std::filesystem::path(command.onnx_file).parent_path() / command.external_data).string();
+  for (const auto& [option, output] : {std::pair{"--export", command.onnx_file}, {"--draw", command.svg_file}, {"--external-data", beside}}) {
+    for (const std::string& input : {command.network, command.other}) {
+      if (same(output, input)) throw ConfigError(fmt::format("{} {}: that is the file that is read; choose another", option, output));
+    }
+    if (std::filesystem::path(output).extension() == ".db" || std::filesystem::path(output).extension() == ".yaml") {
+      throw ConfigError(fmt::format("{} {}: that is the name of a database or an experiment; choose another", option, output));
+    }
+  }
+  if (same(command.onnx_file, command.svg_file) || same(command.onnx_file, beside) || same(command.svg_file, beside)) {
+    throw ConfigError("--export, --external-data and --draw name the same file");
+  }
+  if (!command.external_data.empty() && std::filesystem::path(command.external_data).has_parent_path()) {
+    throw ConfigError(fmt::format("--external-data {}: the file lies beside the model: a name without a folder", command.external_data));
+  }
+}
+
 void show(const NetworkCommand& command, const Registry& registry) {
+  check_outputs(command);
   const OnnxDimensions dimensions = dimensions_of(command.dimensions);
   const std::filesystem::path extension = std::filesystem::path(command.network).extension();
   const bool searched = command.trial > 0;

@@ -20,10 +20,10 @@ double width(std::int64_t bits) { return bits == 0 ? default_bits : static_cast<
 double stored_bits(const Network& network, NodeId id) {
   const NumberFormat& format = network.node(id).format;
   const auto weights = static_cast<double>(network.weights(id));
-  double bits = (static_cast<double>(network.parameters(id)) - weights) * default_bits;
-  bits += weights * format.density * width(format.weight_bits);
+  const auto kept = static_cast<double>(network.kept_weights(id));
+  double bits = (static_cast<double>(network.parameters(id)) - weights) * default_bits + kept * width(format.weight_bits);
   if (format.sparsity_group > 1) {
-    bits += weights * format.density * std::ceil(std::log2(static_cast<double>(format.sparsity_group)));
+    bits += kept * std::ceil(std::log2(static_cast<double>(format.sparsity_group)));
   } else if (format.density < 1) {
     bits += weights;  // a bitmap
   }
@@ -54,7 +54,11 @@ class NetworkCounts final : public Estimator {
     for (const Network& network : design.networks()) {
       for (NodeId id = 0; id < network.nodes().size(); ++id) {
         const NumberFormat& format = network.node(id).format;
-        const double effective = static_cast<double>(network.macs(id)) * format.density;
+        double effective = static_cast<double>(network.macs(id));
+        // Every weight takes part in as many products.
+        if (const std::int64_t weights = network.weights(id); weights > 0) {
+          effective *= static_cast<double>(network.kept_weights(id)) / static_cast<double>(weights);
+        }
         effective_macs += effective;
         // A product of activations has no weights: both sides are as wide as the inputs.
         const bool activations = std::holds_alternative<MatMul>(network.node(id).op);

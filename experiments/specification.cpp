@@ -383,6 +383,9 @@ Specification read_specification(const Config& config, const std::filesystem::pa
       fmt::join(metrics, ","), fmt::join(goals, ","), fmt::join(paths, ","),
       part("constraints"), scorer_identity(config.at("estimators")), part("initial"), result.max_duplicates, part("objectives"),
       search.canonical(), result.seed, part("space"), result.window);
+  if (const Fingerprint files = result.space->inputs(); files != Fingerprint{}) {
+    result.identity.insert(result.identity.size() - 1, fmt::format(",\"files of the space\":\"{}\"", files.hex()));
+  }
   if (!result.warm_start.empty()) {  // the earlier experiment may have grown since
     Hasher designs;
     for (const Candidate& design : result.initial) designs.add(result.space->space().fingerprint(design));

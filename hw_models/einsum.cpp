@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "hw_models/lowering.hpp"
+#include "hw_models/number_format.hpp"
 
 namespace duet {
 namespace {
@@ -168,12 +169,13 @@ std::vector<RepeatedEinsum> einsums(const Network& network) {
     const auto* work = std::get_if<SystolicWorkload>(&workloads[id]);
     if (work == nullptr) continue;
     Einsum lowered = einsum(*work);
+    const NumberFormat format = operand_format(network.node(id));
     auto known = std::find_if(found.begin(), found.end(),
                               [&](const RepeatedEinsum& other) {
-                                return other.einsum == lowered && other.format == network.node(id).format;
+                                return other.einsum == lowered && other.format == format;
                               });
     if (known == found.end()) {
-      known = found.insert(found.end(), {std::move(lowered), 0, network.node(id).format, {}, {}});
+      known = found.insert(found.end(), {std::move(lowered), 0, format, {}, {}});
     }
     ++known->repeats;
     known->nodes.push_back(id);

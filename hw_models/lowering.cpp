@@ -254,7 +254,7 @@ NetworkCost cost(const Network& network, const SystolicArray& array) {
   std::vector<Known> known;
   const std::vector<Workload> workloads = lower(network);
   for (NodeId id = 0; id < workloads.size(); ++id) {
-    const NumberFormat& format = network.node(id).format;
+    const NumberFormat format = operand_format(network.node(id));
     auto entry = std::find_if(known.begin(), known.end(), [&](const Known& k) {
       return k.workload == workloads[id] && k.format == format;
     });

@@ -1,6 +1,7 @@
 #include "hw_models/number_format.hpp"
 
 #include <algorithm>
+#include <variant>
 
 namespace duet {
 namespace {
@@ -10,6 +11,12 @@ std::int64_t narrower(std::int64_t built, std::int64_t bits) {
 }
 
 }  // namespace
+
+NumberFormat operand_format(const Node& node) {
+  NumberFormat format = node.format;
+  if (std::holds_alternative<MatMul>(node.op)) format.weight_bits = format.activation_bits;
+  return format;
+}
 
 Architecture packed(Architecture architecture, const NumberFormat& format) {
   if (format.weight_bits == 0 && format.activation_bits == 0) return architecture;

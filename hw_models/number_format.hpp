@@ -8,6 +8,10 @@
 
 namespace duet {
 
+/// As the hardware sees a layer, whose second operand lies where weights do: a product of activations has `weight_bits` of
+/// its `activation_bits`.
+NumberFormat operand_format(const Node& node);
+
 /// Levels hold and move weights of `weight_bits` and inputs of `activation_bits`; results are that narrow where they leave
 /// for the outermost level, partial sums as wide as built. Ports whose bandwidth is counted in words move as many more as
 /// the widest of the level's tensors allows. Energy per access and per multiply-accumulate is unchanged; an access moves as

@@ -108,6 +108,11 @@ namespace {
 class TemplateSpace final : public DesignPart {
  public:
   explicit TemplateSpace(const Options& options) : template_(load(options)) {
+    const Config name = *options.config("template");
+    if (name.text().ends_with(".yaml") || name.text().ends_with(".yml")) {
+      const std::filesystem::path file = std::filesystem::path(name.document()).parent_path() / name.text();
+      inputs_ = Hasher().add(std::string_view(Config::load(file).canonical())).finish();
+    }
     const auto given = options.config("parameters");
     if (given) {
       for (const std::string& key : given->keys()) {
@@ -121,6 +126,7 @@ class TemplateSpace final : public DesignPart {
   }
 
   std::vector<SpaceNode> nodes() const override { return nodes_; }
+  Fingerprint inputs() const override { return inputs_; }
 
   std::vector<PartQuantity> quantities() const override {
     return {{"pe_count", "1", "Multiply-accumulate units.",
@@ -154,6 +160,7 @@ class TemplateSpace final : public DesignPart {
   }
 
   ArchitectureTemplate template_;
+  Fingerprint inputs_;  ///< of the user's own file
   std::vector<SpaceNode> nodes_;
 };
 

@@ -57,6 +57,14 @@ DesignSpace DesignSpace::read(const Config& config, const Catalog<SpacePlugin>& 
       section.fail(error.what());
     }
   }
+  std::string recipe;
+  for (const Part& part : result.parts_) {
+    if (part.type != "training_recipe") continue;
+    if (!recipe.empty()) {
+      config.at(part.name).fail(fmt::format("the design has a training recipe already: '{}'", recipe));
+    }
+    recipe = part.name;
+  }
   if (result.parts_.empty()) config.fail("a space needs at least one part: network: {type: …}");
 
   auto space = std::make_shared<Space>(nodes);
@@ -117,6 +125,18 @@ bool DesignSpace::has_network() const {
 bool DesignSpace::has_accelerator() const {
   Random random(0, "probe");
   return !design(space_->sample(random)).accelerators().empty();
+}
+
+Fingerprint DesignSpace::inputs() const {
+  Hasher hasher;
+  bool any = false;
+  for (const Part& part : parts_) {
+    const Fingerprint inputs = part.part->inputs();
+    if (inputs == Fingerprint{}) continue;
+    hasher.add(std::string_view(part.name)).add(inputs);
+    any = true;
+  }
+  return any ? hasher.finish() : Fingerprint{};
 }
 
 std::vector<std::string> DesignSpace::label_names() const {

@@ -77,6 +77,8 @@ class DesignPart {
   virtual std::optional<Network> network(const Assignment&) const { return std::nullopt; }
   virtual std::optional<Accelerator> accelerator(const Assignment&) const { return std::nullopt; }
   virtual std::optional<TrainingRecipe> recipe(const Assignment&) const { return std::nullopt; }
+  /// Of what the part read besides its options: files of the user's. Zero: nothing.
+  virtual Fingerprint inputs() const { return {}; }
 };
 
 struct SpacePlugin {
@@ -99,6 +101,8 @@ class DesignSpace {
   /// Whether any design of this space has a network or an accelerator.
   bool has_network() const;
   bool has_accelerator() const;
+  /// Of the files that the parts read, as far as they decide on designs. Zero: there are none.
+  Fingerprint inputs() const;
   /// All labels, "part.name", and parameter paths: what a key template may mention.
   std::vector<std::string> label_names() const;
   /// A parameter's value as text, or a label. \throws ConfigError for an unknown name, with the nearest match.

@@ -737,6 +737,17 @@ std::string_view name_of(Activation::Kind kind) {
   return "?";
 }
 
+NumberFormat merged(const NumberFormat& format, const NumberFormat& outer) {
+  NumberFormat result = format;
+  if (result.weight_bits == 0) result.weight_bits = outer.weight_bits;
+  if (result.activation_bits == 0) result.activation_bits = outer.activation_bits;
+  if (result.density == 1 && result.sparsity_group == 0) {
+    result.density = outer.density;
+    result.sparsity_group = outer.sparsity_group;
+  }
+  return result;
+}
+
 std::string to_string(const NumberFormat& format) {
   std::vector<std::string> parts;
   if (format.weight_bits != 0) parts.push_back(fmt::format("{}-bit weights", format.weight_bits));
@@ -925,6 +936,23 @@ std::int64_t Network::weights(NodeId id) const {
                  [](const auto&) { return std::int64_t{0}; }},
       at.op);
   return parameters(id) - biases;
+}
+
+std::int64_t Network::kept_weights(NodeId id) const {
+  const Node& at = node(id);
+  const std::int64_t all = weights(id);
+  const auto share = [&](std::int64_t count) {
+    return static_cast<std::int64_t>(std::ceil(at.format.density * static_cast<double>(count) - 1e-9));
+  };
+  if (all == 0 || at.format.density == 1) return all;
+  const std::int64_t group = at.format.sparsity_group;
+  if (group == 0) return share(all);
+  const Shape& input = nodes_[at.inputs.front()].shape;
+  const std::int64_t row = std::visit(Overloaded{[&](const Convolution& op) { return input[1] / op.groups; },
+                                                 [&](const TransposedConvolution& op) { return input[1] / op.groups; },
+                                                 [&](const auto&) { return input.back(); }},
+                                      at.op);
+  return all / row * (row / group * share(group) + share(row % group));
 }
 
 std::int64_t Network::macs(NodeId id) const { return counts_.at(id).macs; }

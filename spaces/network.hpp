@@ -294,6 +294,9 @@ struct NumberFormat {
   bool operator==(const NumberFormat&) const = default;
 };
 
+/// `format` where it says something, else `outer`. Density and group are one thing.
+NumberFormat merged(const NumberFormat& format, const NumberFormat& outer);
+
 /// "4-bit weights, 8-bit activations, 2:4 sparse"; empty where nothing is said.
 std::string to_string(const NumberFormat& format);
 
@@ -366,6 +369,9 @@ class Network {
 
   /// Of the node's parameters those that formats are about: weights of convolutions and linear layers, not biases.
   std::int64_t weights(NodeId id) const;
+  /// Of these, how many the node's format lets be other than 0. Under N:M sparsity a row (the weights of one output along
+  /// the input channels of its group) that is no multiple of M keeps N/M of its rest, rounded up.
+  std::int64_t kept_weights(NodeId id) const;
   /// Trainable parameters of a node: weights and biases, normalisation scale and shift, learned constants.
   std::int64_t parameters(NodeId id) const;
   /// Multiply-accumulate operations of a node for the whole batch; padding counts, biases do not:

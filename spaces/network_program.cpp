@@ -47,7 +47,8 @@ class Builder {
       if (!is_layer(op)) continue;
       // A product of activations has no weights.
       const bool activations = std::holds_alternative<MatMul>(op);
-      network_.set_format(id, activations ? NumberFormat{.activation_bits = format.activation_bits} : format);
+      network_.set_format(id, merged(network_.node(id).format,
+                                     activations ? NumberFormat{.activation_bits = format.activation_bits} : format));
     }
   }
   Network finish(NodeId result) {

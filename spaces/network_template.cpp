@@ -72,6 +72,7 @@ struct NetworkTemplate::Definition : Header {
   std::set<std::string> words;
   Config network;
   Body body;
+  Fingerprint file;  ///< of the user's own; zero where it comes with duet
 
   explicit Definition(const Config& config) : Header(config), network(config.at("network")) {
     const Library& built_in = library();
@@ -99,8 +100,8 @@ namespace {
 class TemplatePart final : public DesignPart {
  public:
   TemplatePart(CompiledNetwork compiled, std::vector<std::pair<std::string, double>> fixed, const std::vector<std::pair<std::string, Config>>& derived,
-               const std::vector<Config>& constraints, const std::vector<std::pair<std::string, Config>>& labels)
-      : decisions_(std::move(compiled.decisions)), program_(std::move(compiled.program)), tree_(decisions_), fixed_(std::move(fixed)) {
+               const std::vector<Config>& constraints, const std::vector<std::pair<std::string, Config>>& labels, const Fingerprint& inputs)
+      : inputs_(inputs), decisions_(std::move(compiled.decisions)), program_(std::move(compiled.program)), tree_(decisions_), fixed_(std::move(fixed)) {
     names_ = tree_.symbols();
     names_.push_back({"macs", {}});
     names_.push_back({"parameters", {}});
@@ -119,6 +120,7 @@ class TemplatePart final : public DesignPart {
     for (const auto& [name, text] : labels) labels_.emplace_back(name, read_label(text));
   }
 
+  Fingerprint inputs() const override { return inputs_; }
   std::vector<SpaceNode> nodes() const override { return decisions_; }
 
   std::optional<Network> network(const Assignment& a) const override { return build(program_, a.candidate(), first(a)); }
@@ -219,6 +221,7 @@ class TemplatePart final : public DesignPart {
     return derived_[more - fixed_.size()].second.evaluate([this, &a](std::size_t of) { return symbol(a, of); });
   }
 
+  Fingerprint inputs_;
   std::vector<SpaceNode> decisions_;
   Program program_;
   Space tree_;  ///< of the decisions alone: their order is that of the candidate's part
@@ -275,7 +278,7 @@ std::unique_ptr<DesignPart> NetworkTemplate::part(const std::map<std::string, Co
   CompiledNetwork compiled = compile_network(definition_->network, definition_->body, definition_->blocks, library().blocks,
                                              choices, definition_->words);
   return std::make_unique<TemplatePart>(std::move(compiled), std::move(fixed), definition_->derived, definition_->constraints,
-                                        definition_->labels);
+                                        definition_->labels, definition_->file);
 }
 
 const std::string& NetworkTemplate::name() const { return definition_->name; }
@@ -292,7 +295,12 @@ NetworkTemplate NetworkTemplate::load(const Config& name_or_file) {
   if (text.ends_with(".yaml") || text.ends_with(".yml")) {
     const std::filesystem::path file = std::filesystem::path(name_or_file.document()).parent_path() / text;
     if (!std::filesystem::exists(file)) name_or_file.fail(fmt::format("there is no file '{}'", file.string()));
-    return read(Config::load(file));
+    const Config document = Config::load(file);
+    NetworkTemplate result = read(document);
+    auto definition = std::make_shared<Definition>(*result.definition_);
+    definition->file = Hasher().add(std::string_view(document.canonical())).finish();
+    result.definition_ = std::move(definition);
+    return result;
   }
   const std::vector<std::string> names = network_template_names();
   if (std::find(names.begin(), names.end(), text) == names.end()) {

@@ -51,6 +51,12 @@ class OnnxModel final : public DesignPart {
 
   std::optional<Network> network(const Assignment& a) const override { return chosen(a); }
 
+  Fingerprint inputs() const override {
+    Hasher hasher;
+    for (const Network& network : networks_) hasher.add(network.fingerprint());
+    return hasher.finish();
+  }
+
  private:
   const Network& chosen(const Assignment& a) const {
     const auto found = std::find(names_.begin(), names_.end(), a.option("model"));

@@ -95,7 +95,9 @@ Network replace(const Network& network, std::span<const Replacement> replacement
   std::vector<NodeId> renumbered(network.nodes().size());
   const auto add = [&](NodeId id, std::string name, Operator op, NodeIds inputs) {
     origin.push_back(id);
-    return result.add(std::move(name), std::move(op), std::move(inputs));
+    const NodeId added = result.add(std::move(name), std::move(op), std::move(inputs));
+    if (is_layer(result.node(added).op)) result.set_format(added, network.node(id).format);
+    return added;
   };
   for (NodeId id = 0; id < network.nodes().size(); ++id) {
     const Node& node = network.node(id);
@@ -189,10 +191,7 @@ class Variants final : public DesignPart {
     std::vector<PartQuantity> counted = network_quantities([this](const Assignment& a) { return build(a); });
     std::vector<PartQuantity> quantities = part_->quantities();
     if (replacements_.empty() && resolutions_.empty()) return quantities;
-    // Others of the part's are of the network before its layers are replaced: they go.
-    std::erase_if(quantities, [&](const PartQuantity& quantity) {
-      return std::none_of(counted.begin(), counted.end(), [&](const PartQuantity& c) { return c.name == quantity.name; });
-    });
+    // The others are of the network as the space has it: constraints of its own read them.
     for (PartQuantity& quantity : quantities) {
       for (PartQuantity& c : counted) {
         if (c.name == quantity.name) quantity.compute = c.compute;
@@ -203,26 +202,42 @@ class Variants final : public DesignPart {
 
   std::vector<PartLabel> labels() const override { return part_->labels(); }
   std::vector<std::string> constraints() const override { return part_->constraints(); }
+  Fingerprint inputs() const override { return part_->inputs(); }
   std::optional<Network> network(const Assignment& assignment) const override { return build(assignment); }
 
  private:
-  /// One design for each resolution: what no network of the space can be is found at once.
+  /// Some designs for each resolution: what networks of the space cannot be is found at once.
   void probe(const Options& options) const {
-    const Space space({group("network", part_->nodes())});
-    Random random(0, "variants");
-    const Candidate candidate = space.sample_any(random);
-    std::optional<Network> network;
-    try {
-      network = part_->network(Assignment(space, candidate, "network"));
-    } catch (const NetworkError&) {  // no sensible network, but one
-      return;
+    if (!resolutions_.empty()) {
+      const std::vector<SpaceNode> nodes = part_->nodes();
+      const std::vector<PartQuantity> quantities = part_->quantities();
+      const auto called = [](const auto& one) { return one.name == "resolution"; };
+      if (std::any_of(nodes.begin(), nodes.end(), called) || std::any_of(quantities.begin(), quantities.end(), called)) {
+        options.fail("resolution", "the space has a resolution of its own: give it there");
+      }
     }
-    if (!network) options.fail("segments", "variants are of networks, and this part of the space is none");
-    for (const double side : resolutions_) {
+    const Space space({group("network", part_->nodes())});
+    for (std::uint64_t i = 0; i < 16; ++i) {
+      Random random(0, "variants", i);
+      const Candidate candidate = space.sample_any(random);
+      std::optional<Network> network;
       try {
-        resized(*network, static_cast<std::int64_t>(side), static_cast<std::int64_t>(side));
-      } catch (const NetworkError& error) {
-        options.fail("resolution", fmt::format("networks of this space cannot have images of {0}×{0}: {1}", side, error.what()));
+        network = part_->network(Assignment(space, candidate, "network"));
+      } catch (const NetworkError&) {  // no sensible network, but one
+        continue;
+      }
+      if (!network) options.fail("segments", "variants are of networks, and this part of the space is none");
+      if (resolutions_.empty()) return;
+      const auto is_image = [](const Node& node) { return std::holds_alternative<Input>(node.op) && node.shape.size() == 4; };
+      if (std::none_of(network->nodes().begin(), network->nodes().end(), is_image)) {
+        options.fail("resolution", "networks of this space have no image for an input");
+      }
+      for (const double side : resolutions_) {
+        try {
+          resized(*network, static_cast<std::int64_t>(side), static_cast<std::int64_t>(side));
+        } catch (const NetworkError& error) {
+          options.fail("resolution", fmt::format("networks of this space cannot have images of {0}×{0}: {1}", side, error.what()));
+        }
       }
     }
   }
@@ -265,7 +280,7 @@ class Variants final : public DesignPart {
         if (!weight_bits_.empty()) format.weight_bits = assignment.integer(path(segment[id], "weight_bits"));
       }
       if (!activation_bits_.empty()) format.activation_bits = assignment.integer(path(segment[id], "activation_bits"));
-      network.set_format(id, format);
+      network.set_format(id, merged(network.node(id).format, format));
     }
     return network;
   }
@@ -293,11 +308,7 @@ std::shared_ptr<const DesignPart> with_variants(std::shared_ptr<const DesignPart
 
 Network replaced(const Network& network, std::span<const Replacement> replacements) {
   std::vector<NodeId> origin;
-  Network result = replace(network, replacements, origin);
-  for (NodeId id = 0; id < origin.size(); ++id) {
-    if (is_layer(result.node(id).op)) result.set_format(id, network.node(origin[id]).format);
-  }
-  return result;
+  return replace(network, replacements, origin);
 }
 
 Network resized(const Network& network, std::int64_t height, std::int64_t width) {
@@ -314,7 +325,8 @@ Network resized(const Network& network, std::int64_t height, std::int64_t width)
     } else if (auto* zeros = std::get_if<Zeros>(&op); zeros != nullptr && zeros->shape.size() == 4) {
       for (const auto [axis, to, from] : {std::array{std::int64_t{2}, height, old_height}, {3, width, old_width}}) {
         std::int64_t& extent = zeros->shape[static_cast<std::size_t>(axis)];
-        if (extent * to % from != 0) {
+        if (from == 0) throw NetworkError(fmt::format("node '{}' (zeros): its shape is fixed before any image is read", node.name));
+        if (extent > (std::int64_t{1} << 31) || extent * to % from != 0) {
           throw NetworkError(fmt::format("node '{}' (zeros): an extent of {} does not scale by {} / {}", node.name, extent, to, from));
         }
         extent = extent * to / from;

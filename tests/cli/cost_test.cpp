@@ -346,6 +346,12 @@ budget: 4
 )");
   const Finished run = duet(folder.path(), {"run", "-q", "search.yaml"});
   EXPECT_EQ(run.exit_code, 0) << run.err;
+  // Another model under the same name is another experiment.
+  ASSERT_EQ(duet(folder.path(), {"network", "alexnet", "--weights", "zeros", "--export", "net.onnx"}).exit_code, 0);
+  const Finished changed = duet(folder.path(), {"run", "-q", "search.yaml", "--trials", "6"});
+  EXPECT_NE(changed.exit_code, 0);
+  EXPECT_THAT(changed.err, HasSubstr("files of the space"));
+  EXPECT_EQ(duet(folder.path(), {"network", "search.db", "--trial", "1"}).exit_code, 2);
   write_file(folder / "missing.yaml", "space: {network: {type: onnx_model, file: other.onnx}}\n");
   EXPECT_THAT(refusal({"validate", "missing.yaml"}), StartsWith("missing.yaml:1:43: there is no file 'other.onnx'"));
 }

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "core/key_value_store.hpp"
+#include "hw_models/lowering.hpp"
 #include "hw_models/number_format.hpp"
 #include "spaces/zoo.hpp"
 
@@ -119,6 +120,20 @@ TEST(NumberFormats, NarrowNumbersArePackedInMemories) {
   const SystolicArray array = packed(SystolicArray{}, {.weight_bits = 2, .activation_bits = 4});
   EXPECT_EQ(array.word_bits, 4);
   EXPECT_EQ(packed(SystolicArray{}, {.weight_bits = 2}).word_bits, SystolicArray{}.word_bits);
+}
+
+TEST(NumberFormats, ProductsOfActivationsAreNarrowOnBothSides) {
+  Network network;
+  const NodeId a = network.add("a", Input{{1, 32, 64}});
+  const NodeId b = network.add("b", Input{{1, 64, 32}});
+  network.set_format(network.add("product", MatMul{}, {a, b}), {.activation_bits = 4});
+  ASSERT_EQ(einsums(network).size(), 1u);
+  EXPECT_EQ(einsums(network)[0].format.weight_bits, 4);
+  SystolicArray array;
+  array.word_bits = 16;
+  SystolicArray narrow = array;
+  narrow.word_bits = 4;
+  EXPECT_EQ(cost(network, array).dram_bytes, cost(network.without_formats(), narrow).dram_bytes);
 }
 
 TEST(NumberFormats, EqualLayersOfDifferentWidthsAreDifferentWork) {

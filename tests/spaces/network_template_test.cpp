@@ -58,6 +58,17 @@ TEST(NetworkTemplate, FbnetHasTwentyTwoLayersOfNineBlocks) {
   EXPECT_EQ(space.space().cardinality().text, "984770902183611232881");  // 9^22
 }
 
+TEST(NetworkTemplate, InnerFormatsGoBeforeOuterOnes) {
+  const DesignSpace space = read_space("network: {type: mlp, classes: 3}");
+  Random random(1, "formats");
+  const Network network = network_of(space, space.space().sample(random));
+  const NodeId last = network.output();
+  EXPECT_EQ(network.node(last).format, (NumberFormat{.weight_bits = 8, .activation_bits = 8}));
+  EXPECT_EQ(merged({.weight_bits = 2}, {.weight_bits = 8, .activation_bits = 4, .density = 0.5, .sparsity_group = 4}),
+            (NumberFormat{.weight_bits = 2, .activation_bits = 4, .density = 0.5, .sparsity_group = 4}));
+  EXPECT_EQ(merged({.density = 0.25}, {.density = 0.5, .sparsity_group = 4}), (NumberFormat{.density = 0.25}));
+}
+
 TEST(NetworkTemplate, EveryTemplateBuilds) {
   for (const std::string& name : network_template_names()) {
     const DesignSpace space = read_space("network: {type: " + name + "}");

@@ -145,6 +145,53 @@ TEST(Variants, ResolutionChangesShapesOnly) {
   EXPECT_THROW(resized(zoo_network("vit_b_16").build(), 256, 256), NetworkError);
 }
 
+TEST(Variants, FillInWhatTheSpaceLeavesOpen) {
+  const std::string mlp = "network: {type: mlp";
+  const DesignSpace plain = read_space(mlp + "}");
+  const DesignSpace empty = read_space(mlp + ", variants: {}}");
+  const DesignSpace narrow = read_space(mlp + ", variants: {weight_bits: 1, sparsity: 0.5}}");
+  Random random(1, "fill in");
+  for (int i = 0; i < 20; ++i) {
+    const Candidate candidate = plain.space().sample(random);
+    const Network network = network_of(plain, candidate);
+    EXPECT_EQ(network_of(empty, candidate), network);
+    const std::string assignments = plain.space().describe(candidate);
+    std::string yaml = "network.variants.segment1.weight_bits: 1\nnetwork.variants.segment1.sparsity: '0.5'\n";
+    for (std::size_t p = 0; p < plain.space().size(); ++p) {
+      if (!candidate.has(p)) continue;
+      yaml += plain.space()[p].path + ": " + plain.space().format(p, candidate[p]) + "\n";
+    }
+    const Network sparse = network_of(narrow, read_candidate(narrow, yaml));
+    for (NodeId id = 0; id < network.nodes().size(); ++id) {
+      NumberFormat expected = network.node(id).format;
+      if (is_layer(network.node(id).op)) expected.density = 0.5;
+      EXPECT_EQ(sparse.node(id).format, expected);
+    }
+  }
+}
+
+TEST(Variants, SpacesKeepTheirConstraints) {
+  for (const char* type : {"dag", "nas_bench_101"}) {
+    const DesignSpace space = read_space(std::string("network: {type: ") + type + ", variants: {replacement: [none, max_pool]}}");
+    Random random(1, "constraints");
+    const Candidate candidate = space.space().sample(random);
+    EXPECT_EQ(quantity(space, candidate, "network.macs"), static_cast<double>(network_of(space, candidate).macs()));
+  }
+}
+
+TEST(Variants, RowsThatAreNoMultipleOfAGroupKeepTheirShareRoundedUp) {
+  Network network;
+  NodeId x = network.add("input", Input{{1, 6, 4, 4}});
+  const auto convolution = [&](const char* name, std::int64_t groups) {
+    x = network.add(name, Convolution{.out_channels = 6, .kernel_h = 3, .kernel_w = 3, .padding_h = 1, .padding_w = 1, .groups = groups}, {x});
+    network.set_format(x, {.density = 0.5, .sparsity_group = 4});
+    return network.kept_weights(x);
+  };
+  EXPECT_EQ(convolution("depthwise", 6), 6 * 9);          // rows of one weight stay
+  EXPECT_EQ(convolution("dense", 1), 6 * 9 * (2 + 1));    // 4 + 2 channels
+  EXPECT_EQ(convolution("grouped", 2), 6 * 9 * 2);        // 3 channels: half of them, rounded up
+}
+
 TEST(Variants, MistakesAreFoundWhereTheyAre) {
   const auto of = [](const std::string& variants) {
     return refusal("network:\n  type: nas_bench_macro\n  variants: {" + variants + "}\n");
@@ -158,6 +205,8 @@ TEST(Variants, MistakesAreFoundWhereTheyAre) {
   EXPECT_THAT(of("replacement: [none, maxpool]"), HasSubstr("did you mean 'max_pool'"));
   EXPECT_THAT(refusal("network: {type: zoo, network: vit_b_16, variants: {resolution: [224, 256]}}"),
               HasSubstr("networks of this space cannot have images of 256×256"));
+  EXPECT_THAT(refusal("network: {type: fbnet, variants: {resolution: 224}}"), HasSubstr("has a resolution of its own"));
+  EXPECT_THAT(refusal("network: {type: zoo, network: bert_base, variants: {resolution: 224}}"), HasSubstr("have no image"));
   EXPECT_THAT(refusal("accelerator: {type: systolic_array, variants: {weight_bits: 4}}"),
               HasSubstr("variants are of networks"));
 }
@@ -182,6 +231,8 @@ recipe:
   const DesignSpace without = read_space("network: {type: nas_bench_macro}");
   EXPECT_EQ(without.design(without.space().unrank(0)).recipe(), TrainingRecipe{});
   EXPECT_EQ(read_space("recipe: {type: training_recipe}").space().size(), 4u);
+  EXPECT_THAT(refusal("a: {type: training_recipe}\nb: {type: training_recipe}\n"),
+              HasSubstr("the design has a training recipe already: 'a'"));
 }
 
 TEST(TrainingRecipe, MistakesAreFoundWhereTheyAre) {
