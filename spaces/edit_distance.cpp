@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 #include <map>
+#include <numeric>
 #include <queue>
 #include <tuple>
 #include <vector>
@@ -90,6 +91,75 @@ double induced_cost(const Graph& a, const Graph& b, const std::vector<std::size_
   }
   for (const auto& [ends, count] : b.edges) all += count;
   return cost + costs.edge * (all - 2 * common);
+}
+
+/// What nodes cost at least: `a` and `b` of them, of which so many pairs have the same operator and the same label.
+double least_nodes(std::size_t a, std::size_t b, std::size_t same_operation, std::size_t same, const EditCosts& costs) {
+  const std::size_t kept = std::min(a, b);
+  const double least_change = std::min({costs.attributes / 7, costs.operation, 2 * costs.node});
+  return costs.node * static_cast<double>(std::max(a, b) - kept) +
+         std::min(costs.operation, 2 * costs.node) * static_cast<double>(kept - same_operation) +
+         least_change * static_cast<double>(same_operation - same);
+}
+
+/// How many nodes of a can be paired with nodes of b that have the same key.
+template <class Key>
+std::size_t pairs(const Graph& a, const Graph& b, const Key& key) {
+  std::map<decltype(key(a, 0)), std::pair<std::size_t, std::size_t>> counts;
+  for (std::size_t i = 0; i < a.size(); ++i) ++counts[key(a, i)].first;
+  for (std::size_t j = 0; j < b.size(); ++j) ++counts[key(b, j)].second;
+  std::size_t result = 0;
+  for (const auto& [unused, count] : counts) result += std::min(count.first, count.second);
+  return result;
+}
+
+/// The lower bound that takes no assignment: operators, labels and edges counted.
+double counted_bound(const Graph& a, const Graph& b, const EditCosts& costs) {
+  const std::size_t same_operation = pairs(a, b, [](const Graph& graph, std::size_t i) { return graph.nodes[i].op.index(); });
+  const std::size_t same = pairs(a, b, [](const Graph& graph, std::size_t i) { return graph.labels[i]; });
+  const auto edges = [](const Graph& graph) {
+    double sum = 0;
+    for (const auto& [ends, count] : graph.edges) sum += count;
+    return sum;
+  };
+  return least_nodes(a.size(), b.size(), same_operation, same, costs) + costs.edge * std::abs(edges(a) - edges(b));
+}
+
+using Labels = std::vector<std::vector<Fingerprint>>;  ///< by round and node
+
+/// An assignment in almost linear time: by depth, each node of a gets the first unused one of b with the same label of the
+/// last of the first `rounds`, then of those before it, then with the same operator, at last any.
+std::vector<std::size_t> greedy(const Graph& a, const Labels& labels_a, const Graph& b, const Labels& labels_b, std::size_t rounds,
+                                const EditCosts& costs) {
+  const auto by_depth = [](const Graph& graph) {
+    std::vector<std::size_t> order(graph.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t x, std::size_t y) { return graph.depth[x] < graph.depth[y]; });
+    return order;
+  };
+  std::vector<std::size_t> to(a.size(), nowhere), left_a = by_depth(a), left_b = by_depth(b);
+  std::vector<char> used(b.size(), 0);
+  const auto match = [&](const auto& key_a, const auto& key_b) {
+    std::map<decltype(key_a(std::size_t{0})), std::vector<std::size_t>> waiting;
+    for (auto j = left_b.rbegin(); j != left_b.rend(); ++j) waiting[key_b(*j)].push_back(*j);  // the first is the last
+    for (const std::size_t i : left_a) {
+      const auto found = waiting.find(key_a(i));
+      if (found == waiting.end() || found->second.empty()) continue;
+      const std::size_t j = found->second.back();
+      if (substitution(a, i, b, j, costs) > 2 * costs.node) continue;
+      found->second.pop_back();
+      to[i] = j;
+      used[j] = 1;
+    }
+    left_a.erase(std::remove_if(left_a.begin(), left_a.end(), [&](std::size_t i) { return to[i] != nowhere; }), left_a.end());
+    left_b.erase(std::remove_if(left_b.begin(), left_b.end(), [&](std::size_t j) { return used[j] != 0; }), left_b.end());
+  };
+  for (std::size_t round = rounds; round-- > 0;) {
+    match([&](std::size_t i) { return labels_a[round][i]; }, [&](std::size_t j) { return labels_b[round][j]; });
+  }
+  match([&](std::size_t i) { return a.nodes[i].op.index(); }, [&](std::size_t j) { return b.nodes[j].op.index(); });
+  match([](std::size_t) { return 0; }, [](std::size_t) { return 0; });
+  return to;
 }
 
 /// For every row of a matrix with no more rows than columns a column of its own, with the least sum (Kuhn 1955, with
@@ -361,11 +431,7 @@ class ExactSearch {
     std::size_t same_operation = 0, same = 0;
     for (const auto& [x, y] : operations_) same_operation += std::min(x, y);
     for (const auto& [x, y] : labels_) same += std::min(x, y);
-    const std::size_t kept = std::min(left_a, left_b);
-    const double least_change = std::min(costs_.attributes / 7, costs_.operation);
-    double cost = costs_.node * static_cast<double>(std::max(left_a, left_b) - kept) +
-                  std::min(costs_.operation, 2 * costs_.node) * static_cast<double>(kept - same_operation) +
-                  least_change * static_cast<double>(same_operation - same);
+    const double cost = least_nodes(left_a, left_b, same_operation, same, costs_);
     int edges_b = 0;
     for (const auto& [ends, count] : b_.edges) {
       if ((state.used >> ends.first & state.used >> ends.second & 1) == 0) edges_b += count;
@@ -396,11 +462,13 @@ EditDistance edit_distance(const Network& a, const Network& b, const EditCosts& 
   }
   const Graph small(first), large(second);
 
-  const double lower = bipartite(small, large, costs, 0.5, [](std::size_t, std::size_t) { return 0.0; }).cost;
+  const bool assigned = large.size() <= search.assigned_nodes;
+  const double lower = assigned ? bipartite(small, large, costs, 0.5, [](std::size_t, std::size_t) { return 0.0; }).cost
+                                : counted_bound(small, large, costs);
   // Where many nodes are alike, those in like places are kept: ties are broken by neighbourhoods, then by depth.
   const WeisfeilerLehman neighbourhoods{.rounds = 6, .attributes = true};
-  const auto labels_small = weisfeiler_lehman_labels(first, neighbourhoods);
-  const auto labels_large = weisfeiler_lehman_labels(second, neighbourhoods);
+  const Labels labels_small = weisfeiler_lehman_labels(first, neighbourhoods);
+  const Labels labels_large = weisfeiler_lehman_labels(second, neighbourhoods);
   const auto tie = [&](std::size_t i, std::size_t j) {
     int unlike = 0;
     for (std::size_t round = 0; round < labels_small.size(); ++round)
@@ -409,12 +477,20 @@ EditDistance edit_distance(const Network& a, const Network& b, const EditCosts& 
     return 1e-3 * unlike + 1e-3 * std::abs(small.depth[i] - large.depth[j]) / levels;
   };
   double upper = infinity;
-  for (const double share : {1.0, 0.5}) {
-    std::vector<std::size_t> to = bipartite(small, large, costs, share, tie).to;
-    upper = std::min(upper, induced_cost(small, large, to, costs));
-    if (large.size() > 2'000) continue;  // the matrix of edges
-    LocalSearch(small, large, costs).improve(to);
-    upper = std::min(upper, induced_cost(small, large, to, costs));
+  if (!assigned) {
+    // Neighbourhoods tell like branches apart; long chains stay together by labels, or by operators, alone.
+    for (const std::size_t rounds : {labels_small.size(), std::size_t{1}, std::size_t{0}}) {
+      upper = std::min(upper, induced_cost(small, large, greedy(small, labels_small, large, labels_large, rounds, costs), costs));
+    }
+  } else {
+    for (const double share : {1.0, 0.5}) {
+      std::vector<std::size_t> to = bipartite(small, large, costs, share, tie).to;
+      upper = std::min(upper, induced_cost(small, large, to, costs));
+      if (large.size() <= 2'000) {  // the matrix of edges
+        LocalSearch(small, large, costs).improve(to);
+        upper = std::min(upper, induced_cost(small, large, to, costs));
+      }
+    }
   }
   if (upper - lower < tolerance) return {upper, upper};
   if (large.size() > std::min<std::size_t>(search.exact_nodes, 64)) return {lower, upper};

@@ -73,7 +73,8 @@ class Widening {
         if (auto* zeros = std::get_if<Zeros>(&op)) zeros->shape[1] = width;
         for (FloatTensor& tensor : tensors) copied(tensor, *map);
       }
-      result.network.add(node.name, std::move(op), node.inputs);
+      const NodeId added = result.network.add(node.name, std::move(op), node.inputs);
+      if (node.format != NumberFormat{}) result.network.set_format(added, node.format);
       result.weights.push_back(std::move(tensors));
     }
     result.network.set_output(network_.output());
@@ -219,6 +220,7 @@ class Insertion {
       Node node = network_.node(id);
       for (NodeId& input : node.inputs) input = new_id_[input];
       new_id_.push_back(result_.network.add(std::move(node.name), std::move(node.op), std::move(node.inputs)));
+      if (node.format != NumberFormat{}) result_.network.set_format(new_id_.back(), node.format);
       result_.weights.push_back(weights_[id]);
       if (id == at) new_id_[at] = insert();
     }
@@ -251,17 +253,22 @@ Convolution square_convolution(std::int64_t channels, std::int64_t kernel, std::
 
 /// Whether the value cannot be negative, as far as the operators say.
 bool not_negative(const Network& network, NodeId id) {
-  const Node& node = network.node(id);
-  if (const auto* activation = std::get_if<Activation>(&node.op)) {
-    return activation->kind == Activation::Kind::relu || activation->kind == Activation::Kind::relu6 ||
-           activation->kind == Activation::Kind::sigmoid;
+  std::vector<bool> known(id + 1, false);  // nodes stand after their inputs
+  for (NodeId at = 0; at <= id; ++at) {
+    const Node& node = network.node(at);
+    if (const auto* activation = std::get_if<Activation>(&node.op)) {
+      known[at] = activation->kind == Activation::Kind::relu || activation->kind == Activation::Kind::relu6 ||
+                  activation->kind == Activation::Kind::sigmoid;
+      continue;
+    }
+    const bool passes = std::holds_alternative<Pool>(node.op) || std::holds_alternative<GlobalPool>(node.op) ||
+                        std::holds_alternative<Identity>(node.op) || std::holds_alternative<Flatten>(node.op) ||
+                        std::holds_alternative<Concat>(node.op) || std::holds_alternative<Slice>(node.op) ||
+                        combines(node);
+    known[at] =
+        passes && std::all_of(node.inputs.begin(), node.inputs.end(), [&](NodeId input) { return known[input]; });
   }
-  const bool passes = std::holds_alternative<Pool>(node.op) || std::holds_alternative<GlobalPool>(node.op) ||
-                      std::holds_alternative<Identity>(node.op) || std::holds_alternative<Flatten>(node.op) ||
-                      std::holds_alternative<Concat>(node.op) || std::holds_alternative<Slice>(node.op) ||
-                      combines(node);
-  return passes && std::all_of(node.inputs.begin(), node.inputs.end(),
-                               [&](NodeId input) { return not_negative(network, input); });
+  return known[id];
 }
 
 void require_node(const Network& network, NodeId id) {

@@ -480,6 +480,7 @@ class Compiler {
     Domain result;
     count_statement(s.config, s.values->size());
     std::vector<std::string> words;
+    std::set<std::string> seen;
     for (const Config& item : s.values->items()) {
       if (s.unit != "1") {
         result.values.push_back(item.quantity(s.unit));
@@ -489,10 +490,12 @@ class Compiler {
         if (result.values.empty()) result.word = one.word;
         if (one.word != result.word) item.fail("numbers and words cannot be mixed");
         result.values.push_back(one.term.value);
-        if (one.word) words.push_back(text_of(one));
+        if (one.word) {
+          words.push_back(text_of(one));
+          if (!seen.insert(words.back()).second) item.fail(fmt::format("'{}' is there twice", words.back()));
+        }
       }
       const std::size_t count = result.values.size();
-      if (result.word && std::count(words.begin(), words.end(), words.back()) > 1) item.fail(fmt::format("'{}' is there twice", words.back()));
       if (!result.word && count > 1 && !(result.values[count - 2] < result.values[count - 1])) item.fail("values must ascend, each once");
     }
     result.node = result.word ? choice(name, words, s.sentence) : ordinal(name, result.values, s.unit, s.sentence);
@@ -613,9 +616,15 @@ class Compiler {
       }
       return result;
     }
-    std::vector<double> codes;
-    for (const std::string& text : program_.words) codes.push_back(position(text));
-    result.codes = std::make_shared<const std::vector<double>>(std::move(codes));
+    // One for all nodes that have the attribute, made anew only where words have been added since.
+    std::shared_ptr<const std::vector<double>>& shared = codes_[&attribute];
+    if (!shared || shared->size() != program_.words.size()) {
+      std::vector<double> codes;
+      codes.reserve(program_.words.size());
+      for (const std::string& text : program_.words) codes.push_back(position(text));
+      shared = std::make_shared<const std::vector<double>>(std::move(codes));
+    }
+    result.codes = shared;
     return result;
   }
 
@@ -982,6 +991,7 @@ class Compiler {
   const Blocks& library_;
   std::map<std::string, std::size_t> word_codes_;
   std::map<std::string, Expression> expressions_;
+  std::map<const OperatorAttribute*, std::shared_ptr<const std::vector<double>>> codes_;  ///< from words to the attribute's
   Program program_;
   std::vector<SpaceNode> decisions_;
   std::set<std::string> paths_;

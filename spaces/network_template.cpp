@@ -1,9 +1,11 @@
 #include "spaces/network_template.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <filesystem>
 #include <limits>
+#include <optional>
 #include <set>
 
 #include <fmt/format.h>
@@ -110,7 +112,9 @@ class TemplatePart final : public DesignPart {
       check_name(name, expression);
       const auto taken = [&name = name](const Symbol& symbol) { return symbol.name == name; };
       if (std::any_of(names_.begin(), names_.end(), taken)) expression.fail(fmt::format("'{}' is defined already", name));
-      derived_.push_back({name, Expression::parse(expression, names_)});
+      Expression parsed = Expression::parse(expression, names_);
+      std::vector<std::size_t> reads = parsed.reads();
+      derived_.push_back({name, std::move(parsed), std::move(reads)});
       names_.push_back({name, {}});
     }
     for (const Config& constraint : constraints) {
@@ -136,8 +140,7 @@ class TemplatePart final : public DesignPart {
       result.push_back({name, "1", "As it was set.", [constant = value](const Assignment&) { return constant; }});
     }
     for (std::size_t i = 0; i < derived_.size(); ++i) {
-      result.push_back({derived_[i].first, "1", "= " + derived_[i].second.text(),
-                        [this, i](const Assignment& a) { return symbol(a, tree_.size() + 2 + fixed_.size() + i); }});
+      result.push_back({derived_[i].name, "1", "= " + derived_[i].expression.text(), [this, i](const Assignment& a) { return derived(a, i); }});
     }
     return result;
   }
@@ -153,6 +156,12 @@ class TemplatePart final : public DesignPart {
   }
 
  private:
+  struct Derived {
+    std::string name;
+    Expression expression;
+    std::vector<std::size_t> reads;  ///< symbols, ascending: of derived ones only those before it
+  };
+
   /// A piece of a label: a text, or a decision's value or position.
   struct Piece {
     std::string text;
@@ -206,6 +215,7 @@ class TemplatePart final : public DesignPart {
     }
   }
 
+  /// Of all but the derived ones.
   double symbol(const Assignment& a, std::size_t i) const {
     const std::size_t begin = first(a);
     if (i < tree_.size()) {
@@ -216,9 +226,33 @@ class TemplatePart final : public DesignPart {
     }
     if (i == tree_.size()) return counted(program_, a, begin, &NetworkCounts::macs);
     if (i == tree_.size() + 1) return counted(program_, a, begin, &NetworkCounts::parameters);
-    const std::size_t more = i - tree_.size() - 2;
-    if (more < fixed_.size()) return fixed_[more].second;
-    return derived_[more - fixed_.size()].second.evaluate([this, &a](std::size_t of) { return symbol(a, of); });
+    return fixed_[i - tree_.size() - 2].second;
+  }
+
+  /// Each that it needs once, in order, and the network counted at most once for each count.
+  double derived(const Assignment& a, std::size_t last) const {
+    const std::size_t counts = tree_.size(), begin = counts + 2 + fixed_.size();
+    std::vector<bool> needed(last + 1, false);
+    needed[last] = true;
+    for (std::size_t i = last + 1; i-- > 0;) {
+      if (!needed[i]) continue;
+      for (const std::size_t of : derived_[i].reads) {
+        if (of >= begin) needed[of - begin] = true;
+      }
+    }
+    std::vector<double> values(last + 1, std::numeric_limits<double>::quiet_NaN());
+    std::array<std::optional<double>, 2> counted_once;
+    const Expression::Reader read = [&](std::size_t of) {
+      if (of >= begin) return values[of - begin];
+      if (of != counts && of != counts + 1) return symbol(a, of);
+      std::optional<double>& known = counted_once[of - counts];
+      if (!known) known = symbol(a, of);
+      return *known;
+    };
+    for (std::size_t i = 0; i <= last; ++i) {
+      if (needed[i]) values[i] = derived_[i].expression.evaluate(read);
+    }
+    return values[last];
   }
 
   Fingerprint inputs_;
@@ -227,7 +261,7 @@ class TemplatePart final : public DesignPart {
   Space tree_;  ///< of the decisions alone: their order is that of the candidate's part
   std::vector<std::pair<std::string, double>> fixed_;  ///< parameters that are numbers and not searched
   std::vector<Symbol> names_;
-  std::vector<std::pair<std::string, Expression>> derived_;
+  std::vector<Derived> derived_;
   std::vector<std::string> constraints_;
   std::vector<std::pair<std::string, std::vector<Piece>>> labels_;
 };

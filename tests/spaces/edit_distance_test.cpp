@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <limits>
 #include <map>
+#include <string>
 
 #include "spaces/zoo.hpp"
 #include "tests/spaces/random_network.hpp"
@@ -118,6 +119,9 @@ TEST(EditDistance, AgreesWithBruteForce) {
     const EditDistance bounds = edit_distance(a, b, costs, {.exact_nodes = 0});
     EXPECT_LE(bounds.lower, expected + 1e-9);
     EXPECT_GE(bounds.upper, expected - 1e-9);
+    const EditDistance counted = edit_distance(a, b, costs, {.exact_nodes = 0, .assigned_nodes = 0});
+    EXPECT_LE(counted.lower, expected + 1e-9);
+    EXPECT_GE(counted.upper, expected - 1e-9);
     const EditDistance early = edit_distance(a, b, costs, {.states = 5});
     EXPECT_LE(early.lower, expected + 1e-9);
     EXPECT_GE(early.upper, expected - 1e-9);
@@ -175,6 +179,31 @@ TEST(EditDistance, BoundsOfLargeNetworks) {
   EXPECT_GE(there.lower, more);  // at least each further node
   EXPECT_LE(there.lower, there.upper);
   EXPECT_LE(there.upper, 4 * more);
+}
+
+TEST(EditDistance, OfThousandsOfNodes) {
+  // The cubic bounds of these took minutes.
+  const auto chain = [](int length, int other) {
+    Network network;
+    network.add("x", Input{{1, 2}});
+    for (int i = 0; i < length; ++i) {
+      const auto kind = i == other ? Activation::Kind::tanh : Activation::Kind::relu;
+      network.add("y" + std::to_string(i), Activation{kind}, {static_cast<NodeId>(i)});
+    }
+    return network;
+  };
+  const Network a = chain(6000, 3000);
+  EXPECT_EQ(edit_distance(a, a).upper, 0);
+  const EditDistance longer = edit_distance(a, chain(6001, 3000));
+  EXPECT_DOUBLE_EQ(longer.lower, 1.5);  // a node and an edge
+  EXPECT_DOUBLE_EQ(longer.upper, 1.5);
+  const EditDistance changed = edit_distance(a, chain(6000, -1));
+  EXPECT_LE(changed.lower, 0.5);  // the attributes of one node
+  EXPECT_GT(changed.lower, 0);
+  EXPECT_DOUBLE_EQ(changed.upper, 0.5);
+  const EditDistance back = edit_distance(chain(6000, -1), a);
+  EXPECT_EQ(back.lower, changed.lower);
+  EXPECT_EQ(back.upper, changed.upper);
 }
 
 TEST(EditDistance, RefusesEmptyNetworks) {

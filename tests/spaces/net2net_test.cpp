@@ -192,6 +192,42 @@ TEST(Net2Net, SharesWeightsAmongCopies) {
   EXPECT_EQ(wider.weights[2][0], (FloatTensor{{1, 4}, {2, 2, 2, 2}}));
 }
 
+TEST(Net2Net, KeepsNumberFormats) {
+  Network network;
+  network.add("x", Input{{1, 2, 4, 4}});
+  network.add("a", Convolution{.out_channels = 2}, {0});
+  network.add("b", Activation{}, {1});
+  network.add("c", Convolution{.out_channels = 2}, {2});
+  const NumberFormat narrow{.weight_bits = 4, .activation_bits = 8}, sparse{.density = 0.5};
+  network.set_format(1, narrow);
+  network.set_format(3, sparse);
+  const NetworkWeights weights = initial_weights(network, 1);
+  for (const WeightedNetwork& result : {widen(network, weights, 1, 4, 0), deepen(network, weights, 2),
+                                        add_skip_connection(network, weights, 0, 2)}) {
+    for (const Node& node : result.network.nodes()) {
+      EXPECT_EQ(node.format, node.name == "a" ? narrow : node.name == "c" ? sparse : NumberFormat{}) << node.name;
+    }
+  }
+}
+
+TEST(Net2Net, DeepensWhateverStandsBefore) {
+  Network network;
+  network.add("x", Input{{1, 2}});
+  NodeId at = network.add("y", Activation{}, {0});
+  for (int i = 0; i < 60; ++i) at = network.add(fmt::format("twice{}", i), Add{}, {at, at});  // 2^60 ways
+  for (int i = 0; i < 100'000; ++i) at = network.add(fmt::format("same{}", i), Identity{}, {at});
+  network.set_output(at);
+  const WeightedNetwork deeper = deepen(network, initial_weights(network, 1), at, {.normalization = false});
+  EXPECT_EQ(deeper.network.nodes().size(), network.nodes().size() + 2);
+  EXPECT_EQ(deeper.network.node(deeper.network.output()).op, (Operator{Activation{}}));
+
+  Network negative;
+  negative.add("x", Input{{1, 2}});
+  negative.add("y", Activation{}, {0});
+  negative.add("z", Add{}, {0, 1});
+  EXPECT_THROW(deepen(negative, initial_weights(negative, 1), 2), NetworkError);
+}
+
 TEST(Net2Net, RefusesWhatWouldChangeTheFunction) {
   Random random(5, "net2net");
   const WeightedNetwork one =

@@ -1,5 +1,6 @@
 #include "spaces/network_template.hpp"
 
+#include <cmath>
 #include <filesystem>
 #include <limits>
 #include <set>
@@ -9,6 +10,8 @@
 
 #include "core/errors.hpp"
 #include "spaces/function_hash.hpp"
+#include "spaces/network_compiler.hpp"
+#include "spaces/network_statements.hpp"
 #include "tests/spaces/read_space.hpp"
 #include "tests/testing.hpp"
 
@@ -492,6 +495,49 @@ TEST(NetworkTemplate, ExpansionIsBounded) {
   for (int i = 0; i < 300; ++i) blocks += "  b" + std::to_string(i) + ": {body: [b" + std::to_string(i + 1) + "]}\n";
   const std::string deep = refused("blocks:\n" + blocks + "  b300: {body: [identity]}\nnetwork: [{input: [3]}, b0]\n");
   EXPECT_THAT(deep, HasSubstr("bodies and blocks are nested deeper than 200"));
+}
+
+TEST(NetworkTemplate, DerivedQuantitiesAreComputedOnce) {
+  // Each reads the one before twice: 2^60 ways to the first.
+  std::string derived = "derived:\n  d0: in_width + macs - macs\n";
+  for (int i = 1; i <= 60; ++i) {
+    const std::string before = "d" + std::to_string(i - 1);
+    derived += "  d" + std::to_string(i) + ": " + before + " + " + before + "\n";
+  }
+  const DesignSpace space = space_of(derived +
+                                     "  size: parameters + macs * 0\nconstraints: [d60 <= 1e30]\n"
+                                     "network:\n- input: [3, 4, 4]\n- {choose: in_width, values: [8, 16]}\n"
+                                     "- convolution: {out_channels: in_width}\n");
+  for (std::uint64_t i = 0; i < 2; ++i) {
+    const Candidate candidate = space.space().unrank(i);
+    const double width = i == 0 ? 8 : 16;
+    EXPECT_EQ(quantity(space, candidate, "network.d0"), width);
+    EXPECT_EQ(quantity(space, candidate, "network.d60"), std::ldexp(width, 60));
+    EXPECT_EQ(quantity(space, candidate, "network.size"), quantity(space, candidate, "network.parameters"));
+  }
+}
+
+TEST(NetworkTemplate, NodesShareTheCodesOfWords) {
+  const Config config = Config::parse(
+      "- input: [3]\n- {choose: k, values: [relu, tanh]}\n- {repeat: r, count: 3, body: [{activation: k}]}\n", "test.yaml");
+  std::set<std::string> words;
+  collect_words(config, words);
+  const Program program = compile_network(config, read_body(config, {}), {}, {}, {}, words).program;
+  std::set<const void*> codes;
+  int nodes = 0;
+  for (const Step& step : program.steps) {
+    const auto* node = std::get_if<DynamicNode>(&step.what);
+    if (node == nullptr) continue;
+    ++nodes;
+    ASSERT_NE(node->attributes.at(0).codes, nullptr);
+    codes.insert(node->attributes[0].codes.get());
+  }
+  EXPECT_EQ(nodes, 3);
+  EXPECT_EQ(codes.size(), 1u);
+}
+
+TEST(NetworkTemplate, WordsToChooseFromDiffer) {
+  EXPECT_EQ(refused("- input: [3]\n- {choose: k, values: [relu, tanh, relu]}\n"), "test.yaml:5:36: 'relu' is there twice");
 }
 
 TEST(NetworkTemplate, OptionsAreChecked) {
