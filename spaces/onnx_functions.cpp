@@ -1,6 +1,7 @@
 #include "spaces/onnx_functions.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <fmt/format.h>
 #include <map>
 #include <onnx/onnx_pb.h>
@@ -26,11 +27,19 @@ class Expansion {
   }
 
  private:
+  /// What is copied, and what is looked through for it.
+  void spend(std::size_t bytes) {
+    constexpr std::size_t most = std::size_t{1} << 29;
+    bytes_ += bytes;
+    if (bytes_ > most) throw std::runtime_error("its functions have more than 512 MB where they are called");
+  }
+
   void add(const NodeProto& node, int depth) {
     constexpr int deepest = 32, most = 1'000'000;
+    // Calls count too: functions of nothing else would never end.
+    if (++added_ > most) throw std::runtime_error("its functions have more than a million nodes and calls");
     const auto found = functions_.find({node.domain(), node.op_type()});
     if (found == functions_.end()) {
-      if (result_.node_size() >= most) throw std::runtime_error("its functions have more than a million nodes");
       *result_.add_node() = node;
       return;
     }
@@ -45,6 +54,7 @@ class Expansion {
     const auto named = std::find_if(node.output().begin(), node.output().end(), [](const auto& name) { return !name.empty(); });
     if (named == node.output().end()) return;
     const std::string prefix = *named + "/";
+    spend(prefix.size() + static_cast<std::size_t>(function.input_size()));
 
     // What its values are called outside.
     std::map<std::string, std::string> names{{"", ""}};
@@ -57,12 +67,21 @@ class Expansion {
       same.set_op_type("Identity");
       same.add_input(known->second);
       same.add_output(node.output(i));
-      add(same, depth);
+      add(same, depth + 1);  // which may be a function as well
     }
-    const auto outside = [&](const std::string& name) { return names.emplace(name, prefix + name).first->second; };
+    const auto outside = [&](const std::string& name) -> const std::string& {
+      auto known = names.find(name);
+      if (known == names.end()) known = names.emplace(name, prefix + name).first;
+      spend(known->second.size());
+      return known->second;
+    };
     for (const NodeProto& inner : function.node()) {
+      spend(inner.ByteSizeLong());
       NodeProto copy = inner;
-      if (!inner.name().empty()) copy.set_name(prefix + inner.name());
+      if (!inner.name().empty()) {
+        spend(prefix.size());
+        copy.set_name(prefix + inner.name());
+      }
       for (std::string& input : *copy.mutable_input()) input = outside(input);
       for (std::string& output : *copy.mutable_output()) output = outside(output);
       copy.clear_attribute();
@@ -71,8 +90,10 @@ class Expansion {
           *copy.add_attribute() = attribute;
           continue;
         }
+        spend(static_cast<std::size_t>(node.attribute_size()));
         for (const auto& given : node.attribute()) {
           if (given.name() != attribute.ref_attr_name()) continue;
+          spend(given.ByteSizeLong());
           auto& made = *copy.add_attribute();
           made = given;
           made.set_name(attribute.name());
@@ -84,6 +105,8 @@ class Expansion {
 
   std::map<std::pair<std::string, std::string>, const FunctionProto*> functions_;
   onnx::GraphProto result_;
+  int added_ = 0;
+  std::size_t bytes_ = 0;
 };
 
 }  // namespace

@@ -9,7 +9,7 @@ namespace duet {
 
 /// Puts the nodes of the model's functions in the place of their calls, those of functions that they call too. What is
 /// inside gets the name of the call's first output before its own. \throws std::runtime_error for functions that call
-/// themselves, and for more than a million nodes.
+/// themselves, for more than a million nodes and calls, and for more than 512 MB of them.
 void expand_functions(onnx::ModelProto& model);
 
 }  // namespace duet

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <limits>
 #include <onnx/onnx_pb.h>
+#include <system_error>
 
 #include "core/utf8.hpp"
 
@@ -202,7 +203,8 @@ std::string external_bytes(const TensorProto& tensor, std::size_t size, const We
   const auto number = [&fail](const std::string& text) {
     std::uint64_t value = 0;
     const char* end = text.data() + text.size();
-    if (std::from_chars(text.data(), end, value).ptr != end || text.empty()) fail("have an offset or length that is no number");
+    const auto [parsed, error] = std::from_chars(text.data(), end, value);
+    if (error != std::errc() || parsed != end) fail("have an offset or length that is no number of bytes");
     return value;
   };
   for (const auto& entry : tensor.external_data()) {

@@ -36,7 +36,8 @@ using onnx::TypeProto;
 using namespace onnx_graph;
 
 constexpr std::int64_t newest_opset = 17;                      // of libonnx 1.12
-constexpr std::size_t most_computed = std::size_t{1} << 28;  // elements of constants computed of others
+constexpr std::size_t most_computed = std::size_t{1} << 28;  // elements of a constant computed of others
+constexpr std::int64_t most_work = std::int64_t{1} << 31;    // elements and MACs of all of them
 
 const std::set<std::string, std::less<>>& elementwise_operators() {
   static const std::set<std::string, std::less<>> names{
@@ -154,7 +155,7 @@ class Importer {
       value.learned = is_float(value.type);
       value.shape = Shape(tensor.dims().begin(), tensor.dims().end());
       count_of(*value.shape);
-      if (source_.wanted) throw Refusal(fmt::format("tensor '{}' is sparse: its numbers are not read", value.root));
+      if (source_.wanted) throw Refusal(fmt::format("tensor '{}' is sparse: its numbers are not read", tensor.values().name()));
       value.root = tensor.values().name();
       values_[tensor.values().name()] = std::move(value);
     }
@@ -375,16 +376,68 @@ class Importer {
     const Value& constant = found->second;
     if (constant.source != nullptr) return read_floats(*constant.source, source_);
     if (constant.data) return {constant.data->begin(), constant.data->end()};
-    if (constant.maker != nullptr) return computed(name, *constant.maker);
-    throw Refusal(fmt::format("the numbers of '{}' are not known", name));
+    if (constant.maker == nullptr) throw Refusal(fmt::format("the numbers of '{}' are not known", name));
+    compute(name);
+    Computed& made = computed_.at(name);
+    std::vector<float> result = made.uses > 1 ? made.numbers : std::move(made.numbers);
+    release(name);
+    return result;
+  }
+
+  /// The numbers of a constant that a node computes, while other nodes are still to use them.
+  struct Computed {
+    std::vector<float> numbers;
+    int uses;
+  };
+
+  static bool is_computed(const Value& value) {
+    return value.constant && value.source == nullptr && !value.data && value.maker != nullptr;
+  }
+
+  void release(const std::string& name) {
+    const auto found = computed_.find(name);
+    if (found != computed_.end() && --found->second.uses <= 0) computed_.erase(found);
+  }
+
+  /// Puts a constant among the computed ones, what it is made of first. Chains may be as long as the file: no recursion.
+  void compute(const std::string& name) {
+    std::vector<const std::string*> open{&name};
+    while (!open.empty()) {
+      const std::string& next = *open.back();
+      if (computed_.contains(next)) {
+        open.pop_back();
+        continue;
+      }
+      const NodeProto& maker = *values_.at(next).maker;
+      const std::size_t before = open.size();
+      for (const std::string& operand : maker.input()) {
+        if (maker.op_type() == "ConstantOfShape") break;  // needs the shape only
+        const auto found = values_.find(operand);
+        if (found == values_.end() || !is_computed(found->second) || computed_.contains(operand)) continue;
+        open.push_back(&operand);
+      }
+      if (open.size() > before) continue;
+      computed_.insert_or_assign(next, Computed{computed(next, maker), std::max(uses_[next], 1)});
+      open.pop_back();
+    }
+  }
+
+  void spend(std::int64_t work) {
+    if (work > most_work - work_) throw Refusal("too much is computed from constants: over 2^31 elements and MACs");
+    work_ += work;
   }
 
   /// What a node makes of constants: a network of that node alone says it.
   std::vector<float> computed(const std::string& name, const NodeProto& node) {
+    const std::int64_t size = count_of(*values_.at(name).shape);
+    const auto unknown = [&] {
+      return Refusal(fmt::format("the numbers of '{}', which {} computes, are not known", name, node.op_type()));
+    };
+    if (size > static_cast<std::int64_t>(most_computed)) throw unknown();
+    spend(size);
     if (node.op_type() == "ConstantOfShape") {
       const AttributeProto* filling = attribute(node, "value");
-      const auto size = static_cast<std::size_t>(count_of(*values_.at(name).shape));
-      if (size <= most_computed) return std::vector<float>(size, filling == nullptr ? 0 : read_floats(filling->t(), source_).at(0));
+      return std::vector<float>(static_cast<std::size_t>(size), filling == nullptr ? 0 : read_floats(filling->t(), source_).at(0));
     }
     onnx::ModelProto model;
     model.add_opset_import()->set_version(opset_);
@@ -392,7 +445,12 @@ class Importer {
     std::vector<FloatTensor> inputs;
     std::set<std::string> seen;
     for (int i = 0; i < node.input_size(); ++i) {
-      if (!has(node, i) || !seen.insert(node.input(i)).second) continue;
+      if (!has(node, i)) continue;
+      if (!seen.insert(node.input(i)).second) {
+        release(node.input(i));
+        continue;
+      }
+      spend(count_of(shape(node, i)));
       const Value& operand = value(node, i);
       if (operand.data && !is_float(operand.type)) {  // shapes and positions
         TensorProto& made = *model.mutable_graph()->add_initializer();
@@ -417,9 +475,8 @@ class Importer {
     const bool large = std::any_of(nodes.begin(), nodes.end(), [](const Node& made) {
       return elements(made.shape) > static_cast<std::int64_t>(most_computed);
     });
-    if (inputs.empty() || large || alone.count(OnnxFidelity::approximated) > 0) {
-      throw Refusal(fmt::format("the numbers of '{}', which {} computes, are not known", name, node.op_type()));
-    }
+    if (inputs.empty() || large || alone.count(OnnxFidelity::approximated) > 0) throw unknown();
+    spend(alone.network.macs());
     return execute(alone.network, alone.weights, inputs).front().values;
   }
 
@@ -613,6 +670,7 @@ class Importer {
     }
     values_[node.output(0)].type = type;
     entry_.note = fmt::format("{} nodes as one", pattern.nodes.size() + 1);
+    if (pattern.by_tanh) approximate(entry_.note + ": Gelu by tanh, as by erf");
   }
 
   const Shape& output_shape(const NodeProto& node, int i = 0) {
@@ -1608,6 +1666,8 @@ class Importer {
   const OnnxDimensions& dimensions_;
   const WeightSource& source_;
   NetworkWeights weights_;
+  std::unordered_map<std::string, Computed> computed_;
+  std::int64_t work_ = 0;
   std::int64_t opset_ = 0;
   Values values_;
   std::unordered_map<std::string, std::pair<int, Shape>> declared_;

@@ -65,10 +65,11 @@ class PatternFinder {
     return found != values_.end() && found->second.constant ? &found->second : nullptr;
   }
 
+  /// Files hold these constants as floats, of at least six digits: coarser ones mean another function.
   bool is_number(const std::string& name, double number) const {
     const Value* value = constant(name);
     return value != nullptr && value->data && value->data->size() == 1 &&
-           std::abs(value->data->front() - number) <= 1e-3 * std::abs(number);
+           std::abs(value->data->front() - number) <= 1e-5 * std::abs(number);
   }
 
   bool is_small(const std::string& name) const {
@@ -112,6 +113,7 @@ class PatternFinder {
   const std::string* gelu_gate(const std::string& name, Pattern& pattern) const {
     const std::string* shifted = beside_number(inner(name, "Add", pattern), 1);
     if (shifted == nullptr) return nullptr;
+    pattern.by_tanh = false;
     const std::size_t kept = pattern.nodes.size();
     if (const NodeProto* erf = inner(*shifted, "Erf", pattern)) {
       if (const NodeProto* division = inner(erf->input(0), "Div", pattern)) {
@@ -131,6 +133,7 @@ class PatternFinder {
       const NodeProto* power = cube == nullptr ? nullptr : inner(*cube, "Pow", more);
       if (power == nullptr || power->input(0) != add->input(1 - i) || !is_number(power->input(1), 3)) continue;
       pattern = more;
+      pattern.by_tanh = true;
       return &power->input(0);
     }
     return nullptr;

@@ -21,6 +21,7 @@ struct Pattern {
   std::vector<const onnx::NodeProto*> nodes = {};  ///< all but the last
   std::vector<std::string> weights = {};        ///< in the order of the operator's tensors
   float epsilon = 1e-5F;                           ///< of a normalisation
+  bool by_tanh = false;                            ///< a Gelu that is only nearly that by erf
 };
 
 struct Patterns {

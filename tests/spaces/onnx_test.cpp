@@ -133,6 +133,10 @@ TEST(OnnxImport, FindsFunctionsSpelledOutInNodes) {
   const auto last_of = [](const std::string& body, const std::map<std::string, Shape>& weights = {}) {
     const auto imported = import("(float[1, 4, 8] x) => (float[1, 4, 8] y) { " + body + " }", weights);
     EXPECT_EQ(imported.network.nodes().size(), 2u) << body;
+    // The Gelu of a network is that by erf.
+    const bool by_tanh = body.find("Tanh") != std::string::npos;
+    EXPECT_EQ(imported.count(OnnxFidelity::approximated), by_tanh ? 1u : 0u) << body;
+    EXPECT_EQ(imported.nodes.back().note.find("Gelu by tanh, as by erf") != std::string::npos, by_tanh) << body;
     return last_operator(imported);
   };
   const std::string number = " = Constant<value = float {";
@@ -166,6 +170,9 @@ TEST(OnnxImport, PatternsNeedTheirNumbersAndTheirPrivacy) {
   const auto wrong = import("(float[1, 4] x) => (float[1, 4] y) { r" + number + "2}>() o" + number + "1}>() h" + number +
                             "0.5}>() a = Div(x, r) b = Erf(a) c = Add(b, o) d = Mul(x, c) y = Mul(d, h) }");
   EXPECT_EQ(last_operator(wrong), Operator(Multiply{}));
+  const auto coarse = import("(float[1, 4] x) => (float[1, 4] y) { r" + number + "1.415}>() o" + number + "1}>() h" + number +
+                             "0.5}>() a = Div(x, r) b = Erf(a) c = Add(b, o) d = Mul(x, c) y = Mul(d, h) }");
+  EXPECT_EQ(last_operator(coarse), Operator(Multiply{}));
   const auto used = import("(float[1, 4] x) => (float[1, 4] y, float[1, 4] z) { s = Sigmoid(x) y = Mul(x, s) z = Neg(s) }");
   EXPECT_EQ(used.network.node(used.network.find("y").value()).op, Operator(Multiply{}));
   EXPECT_EQ(last_operator(used), Operator(Outputs{}));
@@ -286,6 +293,65 @@ TEST(OnnxImport, ExpandsTheModelsOwnFunctions) {
   } catch (const ConfigError& error) {
     EXPECT_THAT(error.what(), HasSubstr("calls itself, or others too deeply"));
   }
+}
+
+// What a small file asks for may be without end.
+TEST(OnnxImport, ExpansionOfFunctionsIsBounded) {
+  onnx::ModelProto model;
+  ASSERT_TRUE(model.ParseFromString(model_of("(float[1, 4] x) => (float[1, 4] y) { y = Relu(x) z = Relu(x) }")));
+  model.add_opset_import()->set_domain("own");
+  model.mutable_opset_import()->rbegin()->set_version(1);
+  const auto call = [](auto* to, const std::string& function, const std::string& output) {
+    auto* made = to->add_node();
+    made->set_domain("own");
+    made->set_op_type(function);
+    made->add_input("u");
+    made->add_output(output);
+    return made;
+  };
+  const auto function = [&model](const std::string& name) {
+    auto* made = model.add_functions();
+    made->set_domain("own");
+    made->set_name(name);
+    made->add_input("u");
+    made->add_output("v");
+    return made;
+  };
+  const auto reason = [&model] {
+    try {
+      import_onnx(model.SerializeAsString(), "m.onnx");
+    } catch (const ConfigError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  auto* last = model.mutable_graph()->mutable_node(1);
+  last->set_domain("own");
+  last->set_op_type("F0");
+  constexpr int levels = 28;
+  for (int i = 0; i < levels; ++i) {
+    auto* twice = function(fmt::format("F{}", i));
+    for (const char* output : {"p", "q"}) call(twice, fmt::format("F{}", i + 1), output);
+  }
+  function(fmt::format("F{}", levels));  // nothing at all
+  EXPECT_THAT(reason(), HasSubstr("more than a million nodes and calls"));
+
+  // One long name in a thousand copies.
+  model.clear_functions();
+  auto* many = function("F0");
+  for (int i = 0; i < 1000; ++i) call(many, "F1", fmt::format("p{}", i));
+  call(function("F1"), "F2", "p")->set_name(std::string(std::size_t{1} << 20, 'n'));
+  function("F2");
+  EXPECT_THAT(reason(), HasSubstr("more than 512 MB"));
+
+  // An operator's own name, which its function leads to again.
+  model.clear_functions();
+  last->set_domain("");
+  last->set_op_type("Identity");
+  auto* same = function("Identity");
+  same->set_domain("");
+  same->set_output(0, "u");
+  EXPECT_THAT(reason(), HasSubstr("calls itself, or others too deeply"));
 }
 
 // Until opset 6 operands broadcast along a named axis.

@@ -157,6 +157,18 @@ TEST_F(OnnxWeightsFolder, ExternalDataAreBesideTheModel) {
   };
   EXPECT_THAT(with_location("../n.weights"), HasSubstr("are not beside the model"));
   EXPECT_THAT(with_location("/etc/passwd"), HasSubstr("are not beside the model"));
+
+  // Numbers beyond 64 bits are not 0.
+  export_onnx(network, path() / "n.onnx", {.seed = 4, .external_data = "n.weights"});
+  ASSERT_TRUE(model.ParseFromString(testing::read_file(path() / "n.onnx")));
+  for (const char* key : {"offset", "length"}) {
+    onnx::ModelProto bad = model;
+    auto* entry = bad.mutable_graph()->mutable_initializer(0)->add_external_data();
+    entry->set_key(key);
+    entry->set_value("99999999999999999999999");
+    testing::write_file(path() / "n.onnx", bad.SerializeAsString());
+    EXPECT_THAT(refusal(read), HasSubstr("have an offset or length that is no number of bytes")) << key;
+  }
 }
 
 TEST(OnnxWeights, MatricesLieEitherWay) {
@@ -209,7 +221,44 @@ TEST(OnnxWeights, AreComputedFromConstants) {
   EXPECT_THAT(halves.weights.at(1).at(0).values, ElementsAre(1, -5, 0x1p-24F, 65504));
 }
 
+// Neither the stack nor the time grows with more than the number of nodes.
+TEST(OnnxWeights, ChainsOfConstantsMayBeLong) {
+  const std::string begin = "(float[1, 2] x) => (float[1, 2] y) { z = Constant<value_floats = [0.0, 0.0]>() a0 = Exp(z) ";
+  const auto result = [](const std::string& graph) {
+    const OnnxImport imported = import(graph, {});
+    return execute(imported.network, imported.weights, {{{1, 2}, {4, 6}}}).front().values;
+  };
+  std::string chain = begin;
+  constexpr int length = 20'000;
+  for (int i = 0; i < length; ++i) chain += fmt::format("a{} = Neg(a{}) ", i + 1, i);
+  EXPECT_THAT(result(fmt::format("{}y = Add(x, a{}) }}", chain, length)), ElementsAre(5, 7));
+  std::string doubled = begin;  // each of two of the last
+  constexpr int steps = 40;
+  for (int i = 0; i < steps; ++i) doubled += fmt::format("b{0} = Neg(a{0}) a{1} = Sub(a{0}, b{0}) ", i, i + 1);
+  EXPECT_THAT(result(fmt::format("{}y = Mul(x, a{}) }}", doubled, steps)), ElementsAre(0x1p42F, 6 * 0x1p40F));
+  std::string squared = begin;  // each of the last twice, and used by the network too
+  for (int i = 0; i < 4; ++i) squared += fmt::format("a{1} = Add(a{0}, a{0}) ", i, i + 1);
+  EXPECT_THAT(result(squared + "u = Mul(x, a4) v = Add(u, a2) y = Mul(v, a4) }"), ElementsAre(68 * 16, 100 * 16));
+}
+
+TEST(OnnxWeights, TooMuchToComputeIsRefused) {
+  // 2^33 multiply-accumulates are not begun.
+  EXPECT_THAT(refusal([] {
+                import("(float[2048, 2048] x) => (float[2048, 2048] y) { s = Constant<value_ints = [2048, 2048]>() "
+                       "a = ConstantOfShape(s) m = MatMul(a, a) y = Add(x, m) }",
+                       {});
+              }),
+              HasSubstr("node 'y' (Add): too much is computed from constants"));
+}
+
 TEST(OnnxWeights, RefusesWithASentence) {
+  onnx::ModelProto sparse = model_of("(float[1, 2] x) => (float[1, 2] y) { y = Add(x, s) }", {});
+  auto* tensor = sparse.mutable_graph()->add_sparse_initializer();
+  tensor->add_dims(2);
+  tensor->mutable_values()->set_name("s");
+  tensor->mutable_values()->set_data_type(onnx::TensorProto::FLOAT);
+  EXPECT_THAT(refusal([&] { import_onnx(sparse.SerializeAsString(), "m.onnx", {}, OnnxWeights::read); }),
+              HasSubstr("tensor 's' is sparse: its numbers are not read"));
   EXPECT_THAT(refusal([] {
                 import("(float[1, 2] x, float[2] s) => (float[1, 2] y) { y = BatchNormalization(x, s, b, b, b) }",
                        {{"b", {{2}, {1, 1}}}});
