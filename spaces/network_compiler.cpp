@@ -18,6 +18,7 @@ constexpr std::size_t max_copies = 10'000;
 constexpr std::size_t max_depth = 200;     // of bodies within bodies, blocks included
 constexpr std::size_t max_names = 1'000;   // of a body
 constexpr std::size_t max_path = 512;      // letters
+constexpr std::size_t max_decisions = 2'000;
 constexpr double max_whole = 9007199254740992.0;
 
 /// A number or a word that a name stands for.
@@ -179,6 +180,7 @@ class Compiler {
   std::size_t decision(const std::string& path, const Config& place) {
     if (!paths_.insert(path).second) place.fail(fmt::format("there is a decision '{}' already", path));
     if (path == "macs" || path == "parameters") place.fail(fmt::format("'{}' is a quantity of every network; choose another name", path));
+    if (program_.decisions.size() >= max_decisions) place.fail(fmt::format("the template has more than {} decisions", max_decisions));
     if (path.size() > max_path) place.fail(fmt::format("the decision's name has more than {} letters", max_path));
     program_.decisions.push_back(path);
     return program_.decisions.size() - 1;
