@@ -18,7 +18,7 @@ namespace duet {
 /// As std::vector, but for trivial types only, and an iterator is a pointer that no move of the vector survives.
 template <class T, std::uint32_t N>
 class SmallVector {
-  static_assert(std::is_trivially_copyable_v<T> && N * sizeof(T) >= sizeof(T*) + sizeof(std::size_t));
+  static_assert(std::is_trivially_copyable_v<T> && N * sizeof(T) >= sizeof(T*) + sizeof(std::size_t));  // NOLINT(bugprone-sizeof-expression): room for a pointer
 
  public:
   using value_type = T;
