@@ -822,6 +822,13 @@ NodeId Network::adopt(Node node, std::int64_t parameters, std::int64_t macs) {
   return nodes_.size() - 1;
 }
 
+NodeId Network::adopt(const Node& node, const NodeIds& inputs, std::int64_t parameters, std::int64_t macs) {
+  nodes_.push_back(node);
+  nodes_.back().inputs = inputs;
+  counts_.push_back({parameters, macs});
+  return nodes_.size() - 1;
+}
+
 void Network::reserve(std::size_t nodes) {
   nodes_.reserve(nodes);
   counts_.reserve(nodes);

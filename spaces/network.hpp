@@ -338,6 +338,8 @@ class Network {
   /// Adds a node that is known to fit, in constant time. \pre its inputs are smaller than its id, its name is in no other
   /// node, and its shape and counts are those of infer().
   NodeId adopt(Node node, std::int64_t parameters, std::int64_t macs);
+  /// The same of a copy of `node` that reads other inputs, without a detour.
+  NodeId adopt(const Node& node, const NodeIds& inputs, std::int64_t parameters, std::int64_t macs);
   /// Makes room for so many nodes.
   void reserve(std::size_t nodes);
 

@@ -32,9 +32,9 @@ class Builder {
  public:
   explicit Builder(std::size_t nodes) { network_.reserve(nodes); }
   NodeId add(const StaticNode& step, const std::vector<NodeId>& registers) {
-    Node node = step.node;
-    for (NodeId& input : node.inputs) input = registers[input];
-    return network_.adopt(std::move(node), step.parameters, step.macs);
+    NodeIds inputs = step.node.inputs;
+    for (NodeId& input : inputs) input = registers[input];
+    return network_.adopt(step.node, inputs, step.parameters, step.macs);
   }
   NodeId add(const std::string& name, Operator op, NodeIds inputs, Inferred inferred) {
     return network_.adopt({name, std::move(op), std::move(inputs), std::move(inferred.shape)}, inferred.parameters, inferred.macs);
