@@ -815,6 +815,12 @@ const std::string& Config::text() const {
   return node_->text;
 }
 
+std::filesystem::path Config::file() const {
+  const std::filesystem::path file = std::filesystem::path(document()).parent_path() / text();
+  if (!std::filesystem::exists(file)) fail(fmt::format("there is no file '{}'", file.string()));
+  return file;
+}
+
 bool Config::quoted() const {
   return node_->quoted;
 }

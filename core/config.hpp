@@ -77,6 +77,8 @@ class Config {
   const std::string& text() const;
   bool quoted() const;
   bool boolean() const;  ///< true/false/yes/no/on/off
+  /// The file of that name, relative to the folder of the document. \throws ConfigError where there is none.
+  std::filesystem::path file() const;
   /// Whole number; 1e6, 1_000 and 0xff are accepted, 1.5 is not.
   std::int64_t integer(std::int64_t minimum = INT64_MIN, std::int64_t maximum = INT64_MAX) const;
   double number(double minimum = -1e308, double maximum = 1e308) const;  ///< finite

@@ -34,7 +34,8 @@ ArchitectureCost sum(NetworkMapping mapping, std::vector<RepeatedVectorWork> vec
   };
   for (const LayerMapping& layer : mapping.layers) {
     if (!layer.result.mapping) continue;
-    const auto bytes = bytes_of(packed(architecture, layer.workload.format));
+    const NumberFormat& format = layer.workload.format;
+    const auto bytes = format == NumberFormat{} ? bytes_of(architecture) : bytes_of(packed(architecture, format));
     const auto repeats = static_cast<double>(layer.workload.repeats);
     total.cycles += repeats * layer.cost.cycles;
     total.compute_cycles += repeats * layer.cost.compute_cycles;

@@ -261,14 +261,10 @@ class Technology {
   std::optional<double> node_m_;
 };
 
-std::filesystem::path beside(const Config& config) {
-  return std::filesystem::path(config.document()).parent_path() / config.text();
-}
-
 void apply_energy_table(const Config& config, Architecture& architecture) {
   const auto file = config.find("energy_table");
   if (!file) return;
-  const EnergyTable table = EnergyTable::read(Config::load(beside(*file)));
+  const EnergyTable table = EnergyTable::read(Config::load(file->file()));
   if (!table.apply(architecture)) {
     file->fail(fmt::format("'{}' has no energy or area of any component of the architecture", file->text()));
   }

@@ -1,7 +1,6 @@
 #include "spaces/architecture_template.hpp"
 
 #include <algorithm>
-#include <filesystem>
 
 #include <fmt/format.h>
 
@@ -76,12 +75,8 @@ ArchitectureTemplate ArchitectureTemplate::load(std::string_view name) {
 }
 
 ArchitectureTemplate ArchitectureTemplate::load(const Config& name_or_file) {
+  if (const auto file = template_file(name_or_file)) return read(*file);
   const std::string& text = name_or_file.text();
-  if (text.ends_with(".yaml") || text.ends_with(".yml")) {
-    const std::filesystem::path file = std::filesystem::path(name_or_file.document()).parent_path() / text;
-    if (!std::filesystem::exists(file)) name_or_file.fail(fmt::format("there is no file '{}'", file.string()));
-    return read(Config::load(file));
-  }
   const std::vector<std::string> names = template_names();
   if (std::find(names.begin(), names.end(), text) == names.end()) {
     name_or_file.fail(fmt::format("there is no template '{}'{}", text, hint(text, names)));
@@ -108,10 +103,9 @@ namespace {
 class TemplateSpace final : public DesignPart {
  public:
   explicit TemplateSpace(const Options& options) : template_(load(options)) {
-    const Config name = *options.config("template");
-    if (name.text().ends_with(".yaml") || name.text().ends_with(".yml")) {
-      const std::filesystem::path file = std::filesystem::path(name.document()).parent_path() / name.text();
-      inputs_ = Hasher().add(std::string_view(Config::load(file).canonical())).finish();
+    if (const auto file = template_file(*options.config("template"))) {
+      // An instance, because the file may name tables of energies.
+      inputs_ = Hasher().add(std::string_view(file->canonical())).add(fingerprint(Accelerator(template_.instantiate()))).finish();
     }
     const auto given = options.config("parameters");
     if (given) {

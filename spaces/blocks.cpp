@@ -1,5 +1,6 @@
 #include "spaces/blocks.hpp"
 
+#include <fmt/format.h>
 #include <limits>
 
 namespace duet {
@@ -74,6 +75,25 @@ Option integer_option(std::string name, std::string fallback, std::string senten
           .sentence = std::move(sentence),
           .minimum = minimum,
           .maximum = maximum};
+}
+
+Option image_option() {
+  return {.name = "input",
+          .kind = Option::Kind::integers,
+          .fallback = "[3, 32, 32]",
+          .sentence = "Shape of the input: channels, height, width.",
+          .minimum = 1,
+          .maximum = 65'536};
+}
+
+Option classes_option() { return integer_option("classes", "10", "Outputs of the classifier.", 1, 1'000'000); }
+
+Option operators_option(std::vector<std::string> words, std::string sentence) {
+  return {.name = "operators",
+          .kind = Option::Kind::words,
+          .fallback = fmt::format("[{}]", fmt::join(words, ", ")),
+          .sentence = std::move(sentence),
+          .words = std::move(words)};
 }
 
 Shape image_shape(const Options& options, std::string_view name) {

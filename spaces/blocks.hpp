@@ -50,6 +50,11 @@ NodeId add_classifier(Network& network, NodeId input, std::int64_t classes);
 /// An option that is one integer.
 Option integer_option(std::string name, std::string fallback, std::string sentence, double minimum, double maximum);
 
+/// The options `input` and `classes` of spaces of image classifiers, and `operators` over all of `words`.
+Option image_option();
+Option classes_option();
+Option operators_option(std::vector<std::string> words, std::string sentence);
+
 /// The option `name` as the shape (1, channels, height, width) of an image. \throws ConfigError at the option
 /// unless it is a list of three.
 Shape image_shape(const Options& options, std::string_view name);

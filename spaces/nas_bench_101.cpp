@@ -372,20 +372,11 @@ SpacePlugin nas_bench_101_space() {
                        "Encoding that fixes the cell, in quotes: the adjacency matrix by rows, then the vertices' "
                        "operations (0 input, 1 output, 2 maxpool3x3, 3 conv1x1-bn-relu, 4 conv3x3-bn-relu), with "
                        "'-' between; empty: the cell is searched."},
-                  {.name = "operators",
-                   .kind = Option::Kind::words,
-                   .fallback = fmt::format("[{}]", fmt::join(operators, ", ")),
-                   .sentence = "Operations to choose from for every vertex.",
-                   .words = operators},
+                  operators_option(operators, "Operations to choose from for every vertex."),
                   integer_option("vertices", "7", "Vertices of the cell, input and output among them.", 2, 12),
                   integer_option("edges", "9", "The most edges on paths from the cell's input to its output.", 1, 66),
-                  {.name = "input",
-                   .kind = Option::Kind::integers,
-                   .fallback = "[3, 32, 32]",
-                   .sentence = "Shape of the input: channels, height, width.",
-                   .minimum = 1,
-                   .maximum = 65'536},
-                  integer_option("classes", "10", "Outputs of the classifier.", 1, 1'000'000),
+                  image_option(),
+                  classes_option(),
                   integer_option("channels", "128",
                                  "Channels of the stem and the first stack; each further stack doubles "
                                  "them.",

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <filesystem>
 #include <limits>
 #include <optional>
 #include <set>
@@ -325,17 +324,14 @@ NetworkTemplate NetworkTemplate::load(std::string_view name) {
 }
 
 NetworkTemplate NetworkTemplate::load(const Config& name_or_file) {
-  const std::string& text = name_or_file.text();
-  if (text.ends_with(".yaml") || text.ends_with(".yml")) {
-    const std::filesystem::path file = std::filesystem::path(name_or_file.document()).parent_path() / text;
-    if (!std::filesystem::exists(file)) name_or_file.fail(fmt::format("there is no file '{}'", file.string()));
-    const Config document = Config::load(file);
-    NetworkTemplate result = read(document);
+  if (const auto file = template_file(name_or_file)) {
+    NetworkTemplate result = read(*file);
     auto definition = std::make_shared<Definition>(*result.definition_);
-    definition->file = Hasher().add(std::string_view(document.canonical())).finish();
+    definition->file = Hasher().add(std::string_view(file->canonical())).finish();
     result.definition_ = std::move(definition);
     return result;
   }
+  const std::string& text = name_or_file.text();
   const std::vector<std::string> names = network_template_names();
   if (std::find(names.begin(), names.end(), text) == names.end()) {
     name_or_file.fail(fmt::format("there is no network template '{}'{}", text, hint(text, names)));

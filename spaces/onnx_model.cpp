@@ -25,8 +25,7 @@ class OnnxModel final : public DesignPart {
     const auto files = options.config("file");
     if (!files) options.fail("file", "the space needs a file: model.onnx, or a list of files");
     for (const Config& item : files->items(true)) {
-      const std::filesystem::path file = std::filesystem::path(item.document()).parent_path() / item.text();
-      if (!std::filesystem::exists(file)) item.fail(fmt::format("there is no file '{}'", file.string()));
+      const std::filesystem::path file = item.file();
       std::string name = file.stem().string();
       std::replace_if(name.begin(), name.end(), [](unsigned char c) { return c <= ' ' || c == ',' || c == '"' || c == '\''; }, '_');
       if (std::find(names_.begin(), names_.end(), name) != names_.end()) item.fail(fmt::format("two files are called '{}'", name));

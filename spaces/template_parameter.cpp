@@ -96,4 +96,10 @@ SpaceNode TemplateParameter::node() const {
   return choice(name, std::move(options), sentence);
 }
 
+std::optional<Config> template_file(const Config& name_or_file) {
+  const std::string& text = name_or_file.text();
+  if (!text.ends_with(".yaml") && !text.ends_with(".yml")) return std::nullopt;
+  return Config::load(name_or_file.file());
+}
+
 }  // namespace duet

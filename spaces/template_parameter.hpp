@@ -6,6 +6,7 @@
 ///     rows: {default: 16, range: [1, 256], search: [8, 16, 32], sentence: "Rows of the array."}
 ///     activation: {default: relu, words: [relu, hard_swish], sentence: "Nonlinearity."}
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,5 +37,9 @@ struct TemplateParameter {
   /// The same where nothing is said.
   SpaceNode node() const;
 };
+
+/// The text of a template of the user's own, where the scalar names a YAML file; nothing where it is another name.
+/// \throws ConfigError where there is no such file.
+std::optional<Config> template_file(const Config& name_or_file);
 
 }  // namespace duet

@@ -16,13 +16,12 @@ struct Ingredient {
   std::string name;
   bool whole = false;
   double minimum = 0, maximum = 0;
-  bool open = false;  ///< the maximum itself is too much
 };
 
 /// The bounds of the options of the estimator `trained`.
-const std::vector<Ingredient> ingredients{{"epochs", true, 1, 1e4, false},      {"batch_size", true, 1, 65'536, false},
-                                          {"learning_rate", false, 0, 100, false}, {"momentum", false, 0, 1, true},
-                                          {"weight_decay", false, 0, 1, false}, {"label_smoothing", false, 0, 0.9, false}};
+const std::vector<Ingredient> ingredients{{"epochs", true, 1, 1e4},         {"batch_size", true, 1, 65'536},
+                                          {"learning_rate", false, 0, 100}, {"momentum", false, 0, 0.9999},
+                                          {"weight_decay", false, 0, 1},    {"label_smoothing", false, 0, 0.9}};
 constexpr std::string_view flip = "flip";
 
 class RecipeSpace final : public DesignPart {
@@ -92,11 +91,9 @@ class RecipeSpace final : public DesignPart {
         config.fail(fmt::format("'{}' is a number: ordinal, integer or real", node.name));
     }
     for (const double value : values) {
-      if (value < ingredient.minimum || value > ingredient.maximum || (ingredient.open && value == ingredient.maximum) ||
-          (ingredient.whole && value != std::floor(value))) {
-        config.fail(fmt::format("'{}' cannot be {}: it is {}between {} and {}{}", node.name, value,
-                                ingredient.whole ? "a whole number " : "", ingredient.minimum, ingredient.maximum,
-                                ingredient.open ? ", which is too much" : ""));
+      if (value < ingredient.minimum || value > ingredient.maximum || (ingredient.whole && value != std::floor(value))) {
+        config.fail(fmt::format("'{}' cannot be {}: it is {}between {} and {}", node.name, value,
+                                ingredient.whole ? "a whole number " : "", ingredient.minimum, ingredient.maximum));
       }
     }
   }

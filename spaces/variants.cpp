@@ -188,12 +188,12 @@ class Variants final : public DesignPart {
   }
 
   std::vector<PartQuantity> quantities() const override {
-    std::vector<PartQuantity> counted = network_quantities([this](const Assignment& a) { return build(a); });
     std::vector<PartQuantity> quantities = part_->quantities();
     if (replacements_.empty() && resolutions_.empty()) return quantities;
+    const std::vector<PartQuantity> counted = network_quantities([this](const Assignment& a) { return build(a); });
     // The others are of the network as the space has it: constraints of its own read them.
     for (PartQuantity& quantity : quantities) {
-      for (PartQuantity& c : counted) {
+      for (const PartQuantity& c : counted) {
         if (c.name == quantity.name) quantity.compute = c.compute;
       }
     }

@@ -362,6 +362,20 @@ TEST(Config, FailAtPointsIntoScalars) {
   EXPECT_EQ(at("{\xC3\xA4: 1, e: \xC3\xA4 + b}", 3), "exp.yaml:1:13");
 }
 
+TEST(Config, FilesLieBesideTheDocument) {
+  const testing::TemporaryDirectory folder;
+  testing::write_file(folder / "inner.yaml", "x: 1\n");
+  testing::write_file(folder / "outer.yaml", "there: inner.yaml\nmissing: other.yaml\n");
+  const Config config = Config::load(folder / "outer.yaml");
+  EXPECT_EQ(Config::load(config.at("there").file()).at("x").integer(), 1);
+  try {
+    config.at("missing").file();
+    FAIL() << "a file that is not there";
+  } catch (const ConfigError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("outer.yaml:2:10: there is no file '"));
+  }
+}
+
 TEST(Config, MessagesAreOneShortLine) {
   const std::string long_word(100'000, 'x');
   EXPECT_LT(message([&] { parse("a: " + long_word).at("a").integer(); }).size(), 300u);

@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <iostream>
+#include <set>
 #include <thread>
 
 #include "core/errors.hpp"
@@ -479,6 +480,37 @@ TEST_F(TrainedTest, ExportedNetworksComputeWhatTheTrainerDoes) {
 }
 
 // --- Trainer -------------------------------------------------------------------------------------
+
+/// The space `training_recipe` stands below this folder and cannot ask: its bounds are the options'.
+TEST(TrainedRecipe, HasTheBoundsOfTheOptions) {
+  Catalog<SpacePlugin> catalog("space");
+  add_builtin_spaces(catalog);
+  const auto accepts = [&](const std::string& name, const std::string& kind, double value) {
+    try {
+      DesignSpace::read(Config::parse(fmt::format("recipe: {{type: training_recipe, parameters: {{{}: {{{}: [{}, {}]}}}}}}", name,
+                                                  kind, value, value),
+                                      "space.yaml"),
+                        catalog);
+      return true;
+    } catch (const ConfigError&) {
+      return false;
+    }
+  };
+  int checked = 0;
+  for (const Option& option : trained_options()) {
+    static const std::set<std::string> numbers{"epochs", "batch_size", "learning_rate", "momentum", "weight_decay", "label_smoothing"};
+    if (!numbers.contains(option.name)) continue;
+    const bool whole = option.kind == Option::Kind::integer;
+    const std::string kind = whole ? "integer" : "real";
+    const double step = whole ? 1 : 0.1;
+    EXPECT_TRUE(accepts(option.name, kind, option.minimum)) << option.name;
+    EXPECT_FALSE(accepts(option.name, kind, option.minimum - step)) << option.name;
+    EXPECT_TRUE(accepts(option.name, kind, option.maximum)) << option.name;
+    EXPECT_FALSE(accepts(option.name, kind, option.maximum + step)) << option.name;
+    ++checked;
+  }
+  EXPECT_EQ(checked, 6);
+}
 
 TEST(Trainer, SaysWhatIsMissingWhereItWasNotBuilt) {
   if (trainer_is_built()) GTEST_SKIP() << "it was built";
