@@ -34,7 +34,7 @@ struct MapperArguments {
   std::uint64_t seed = 1;
 };
 
-struct Arguments {
+struct CostArguments {
   std::vector<std::string> files;
   bool timeloop = false, scalesim = false;
   std::vector<std::string> tables;
@@ -132,7 +132,7 @@ Workloads load_workloads(const std::string& name, const std::vector<std::string>
   return workloads;
 }
 
-CostOptions options_of(const Arguments& arguments) {
+CostOptions options_of(const CostArguments& arguments) {
   CostOptions options = arguments.timeloop ? timeloop_options() : CostOptions{};
   if (arguments.footprint == "distinct") options = {.footprint = Footprint::distinct};
   if (!arguments.counting.empty()) options.as_timeloop = arguments.counting == "timeloop";
@@ -192,7 +192,7 @@ LevelsReport mapped_report(const Workloads& workloads, const Architecture& archi
   return report;
 }
 
-void explain(LevelsReport& report, const Arguments& arguments, const MapperRequest& request) {
+void explain(LevelsReport& report, const CostArguments& arguments, const MapperRequest& request) {
   const std::unique_ptr<Mapper> mapper = mapper_names().empty() ? nullptr : chosen_mapper(arguments.mapper);
   report.explain = sensitivities(report.cost, report.architecture, mapper.get(), request,
                                  {.cost = report.options, .threads = arguments.mapper.threads, .cache = nullptr});
@@ -202,7 +202,7 @@ void print(const nlohmann::ordered_json& document) {
   fmt::print("{}\n", document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
-void print(const LevelsReport& report, const Arguments& arguments) {
+void print(const LevelsReport& report, const CostArguments& arguments) {
   if (arguments.json) {
     print(json(report));
     return;
@@ -257,7 +257,7 @@ std::vector<Sensitivity> systolic_sensitivities(const Workloads& workloads, cons
   return rows;
 }
 
-void cost_systolic(const Arguments& arguments, const SystolicArray& array, const Workloads& workloads) {
+void cost_systolic(const CostArguments& arguments, const SystolicArray& array, const Workloads& workloads) {
   if (const auto why = why_invalid(array)) throw ConfigError(fmt::format("{}: {}", arguments.files[0], *why));
   if (arguments.files.size() > 2) throw ConfigError("a systolic array takes no mapping: its dataflow is the schedule");
   SystolicReport report{workloads.name, array, systolic_cost(workloads, array), {}};
@@ -280,7 +280,7 @@ struct TimeloopFiles {
   std::string mapping_file;
 };
 
-TimeloopFiles load_timeloop_files(const Arguments& arguments) {
+TimeloopFiles load_timeloop_files(const CostArguments& arguments) {
   std::optional<Config> architecture, problem, mapping, tables;
   std::vector<Config> files;
   const auto set = [](std::optional<Config>& to, const Config& file, const char* what) {
@@ -344,7 +344,7 @@ TimeloopFiles load_timeloop_files(const Arguments& arguments) {
   return files_read;
 }
 
-void cost_scalesim(const Arguments& arguments) {
+void cost_scalesim(const CostArguments& arguments) {
   if (arguments.files.size() != 2) throw ConfigError("--scalesim takes two files: CONFIG.cfg TOPOLOGY.csv");
   const auto read = [](const std::string& name) {
     std::ifstream stream(name, std::ios::binary);
@@ -365,7 +365,7 @@ void cost_scalesim(const Arguments& arguments) {
 
 // --- The commands
 
-void execute_cost(const Arguments& arguments) {
+void execute_cost(const CostArguments& arguments) {
   if (arguments.timeloop && arguments.scalesim) throw ConfigError("--timeloop and --scalesim exclude each other");
   if (!arguments.tables.empty() && !arguments.timeloop) throw ConfigError("--tables belongs to --timeloop");
   if (arguments.scalesim) return cost_scalesim(arguments);
@@ -450,7 +450,7 @@ void write(const std::string& name, const std::string& text) {
   if (!file) throw ConfigError(fmt::format("{} cannot be written", name));
 }
 
-void execute_map(const Arguments& arguments) {
+void execute_map(const CostArguments& arguments) {
   const MapperRequest request = request_of(arguments.mapper);
   const std::unique_ptr<Mapper> mapper = chosen_mapper(arguments.mapper);
   const CostOptions options = options_of(arguments);
@@ -528,7 +528,7 @@ void add_mapper_options(CLI::App& command, MapperArguments& arguments) {
   command.add_option("--seed", arguments.seed, "Seed of a mapper that draws random numbers")->capture_default_str();
 }
 
-void add_model_options(CLI::App& command, Arguments& arguments) {
+void add_model_options(CLI::App& command, CostArguments& arguments) {
   command.add_option("--tables", arguments.tables, "Files with Accelergy's tables (ERT, ART), with --timeloop")
       ->allow_extra_args(false);
   command.add_option("--footprint", arguments.footprint,
@@ -548,7 +548,7 @@ void add_model_options(CLI::App& command, Arguments& arguments) {
 
 void add_cost(CLI::App& app, Context& /*context*/) {
   {
-    auto arguments = std::make_shared<Arguments>();
+    auto arguments = std::make_shared<CostArguments>();
     CLI::App* command = app.add_subcommand(
         "cost", "Cycles, energy and accesses of a workload on an architecture: duet's, Timeloop's or SCALE-Sim's files");
     command->add_option("FILES", arguments->files,
@@ -563,7 +563,7 @@ void add_cost(CLI::App& app, Context& /*context*/) {
     command->callback([arguments] { execute_cost(*arguments); });
   }
   {
-    auto arguments = std::make_shared<Arguments>();
+    auto arguments = std::make_shared<CostArguments>();
     CLI::App* command = app.add_subcommand("map", "Find mappings of a workload onto an architecture");
     command->add_option("FILES", arguments->files,
                         "ARCHITECTURE WORKLOAD; a workload is a file of layers, an ONNX file or the name of a network. With --timeloop "

@@ -9,7 +9,7 @@
 namespace duet::cli {
 namespace {
 
-struct Arguments {
+struct EvaluateArguments {
   std::string file;
   std::vector<std::string> settings;
   std::optional<std::uint64_t> trial;
@@ -33,7 +33,7 @@ Config settings_as_config(const std::vector<std::string>& settings) {
   return Config::parse(text.empty() ? "{}" : text, "--set");
 }
 
-Candidate chosen_design(const Arguments& arguments, const Specification& specification) {
+Candidate chosen_design(const EvaluateArguments& arguments, const Specification& specification) {
   const Space& space = specification.space->space();
   std::optional<Candidate> base;
   if (arguments.trial) {
@@ -67,7 +67,7 @@ Candidate chosen_design(const Arguments& arguments, const Specification& specifi
   }
 }
 
-void execute(const Arguments& arguments, Context& context) {
+void execute(const EvaluateArguments& arguments, Context& context) {
   Overrides overrides;
   overrides.seed = arguments.seed;
   const Specification specification = load_specification(arguments.file, context.registry, overrides);
@@ -124,7 +124,7 @@ void execute(const Arguments& arguments, Context& context) {
 
 void add_evaluate(CLI::App& app, Context& context) {
   auto* command = app.add_subcommand("evaluate", "Score one design: every metric and where it comes from");
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<EvaluateArguments>();
   command->add_option("FILE", arguments->file, "Experiment file (YAML)")->required();
   command
       ->add_option("-s,--set", arguments->settings,

@@ -15,7 +15,7 @@
 namespace duet::cli {
 namespace {
 
-struct Arguments {
+struct FinalizeArguments {
   Selection selection;
   std::uint64_t trial = 0;
   std::int64_t epochs = 10;
@@ -34,7 +34,7 @@ std::string mean_and_deviation(const std::vector<double>& values) {
   return fmt::format("{:.4f} ± {:.4f}", mean, std::sqrt(squares / static_cast<double>(values.size() - 1)));
 }
 
-void execute(const Arguments& arguments, Context& context) {
+void execute(const FinalizeArguments& arguments, Context& context) {
   OpenExperiment open = open_experiment(arguments.selection, Store::Mode::write);
   const TrialRecord trial = trial_of(open, arguments.trial);
   const Specification specification = specification_of(arguments.selection, open, context.registry);
@@ -115,7 +115,7 @@ void execute(const Arguments& arguments, Context& context) {
 void add_finalize(CLI::App& app, Context& context) {
   auto* command = app.add_subcommand("finalize", "Train a trial's network again with the full recipe and several seeds, "
                                                  "and report its test accuracy");
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<FinalizeArguments>();
   add_selection(*command, arguments->selection);
   command->add_option("TRIAL", arguments->trial, "Number of the trial")->required();
   command->add_option("--epochs", arguments->epochs, "Epochs")->check(AtLeastOne())->capture_default_str();

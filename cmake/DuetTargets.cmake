@@ -24,7 +24,9 @@ target_compile_options(duet_build INTERFACE
   -Wall -Wextra -Wconversion -Wshadow
   $<$<BOOL:${DUET_WERROR}>:-Werror>
   -ffp-contract=off  # results must not depend on whether the CPU has FMA
-  $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)
+  $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>
+  # Sources that are compiled together are included files, in which g++ suspects every unnamed namespace.
+  $<$<AND:$<BOOL:${DUET_UNITY}>,$<CXX_COMPILER_ID:GNU>>:-Wno-subobject-linkage>)
 if(DUET_SANITIZE)
   target_compile_options(duet_build INTERFACE
     -fsanitize=${DUET_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -32,6 +34,13 @@ if(DUET_SANITIZE)
   target_link_options(duet_build INTERFACE -fsanitize=${DUET_SANITIZE})
 endif()
 add_library(duet::build ALIAS duet_build)
+
+# Precompiled headers and batches of sources for a target of duet's own. Sources that cannot stand beside others, as one of
+# their names means something else there, are marked SKIP_UNITY_BUILD_INCLUSION.
+function(duet_compile_together target)
+  target_precompile_headers(${target} PRIVATE ${PROJECT_SOURCE_DIR}/cmake/precompiled.hpp ${ARGN})
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${DUET_UNITY} UNITY_BUILD_BATCH_SIZE 6)
+endfunction()
 
 # duet_library(core SOURCES a.cpp … PUBLIC target… PRIVATE target…)  →  duet_core, alias duet::core
 function(duet_library name)
@@ -41,7 +50,7 @@ function(duet_library name)
   target_include_directories(duet_${name} PUBLIC
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/duet>)
   target_link_libraries(duet_${name} PUBLIC ${ARG_PUBLIC} PRIVATE $<BUILD_INTERFACE:duet::build> ${ARG_PRIVATE})
-  target_precompile_headers(duet_${name} PRIVATE ${PROJECT_SOURCE_DIR}/cmake/precompiled.hpp)
+  duet_compile_together(duet_${name})
 endfunction()
 
 # duet_install(targets core spaces …): for authors of plug-ins: libraries and headers; cmake/duetConfig.cmake.in finds them.
@@ -58,7 +67,7 @@ function(duet_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES" ${ARGN})
   add_executable(test_${name} ${ARG_SOURCES})
   target_link_libraries(test_${name} PRIVATE duet::build duet::testing ${ARG_LIBRARIES} GTest::gmock GTest::gtest_main)
-  target_precompile_headers(test_${name} PRIVATE ${PROJECT_SOURCE_DIR}/cmake/precompiled.hpp <gtest/gtest.h> <gmock/gmock.h>)
+  duet_compile_together(test_${name} <gtest/gtest.h> <gmock/gmock.h>)
   target_compile_options(test_${name} PRIVATE -O1)  # tests are compiled more often than they run
   # Tests whose suite name begins with "Slow" carry the label `slow`.
   gtest_discover_tests(test_${name} TEST_PREFIX "${name}." TEST_FILTER "-Slow*"

@@ -102,6 +102,14 @@ struct Attributes {
     node["k"] = op.k;
     node["indices"] = op.indices;
   }
+  void operator()(const DeformableSampling& op) const {
+    node["kernel"] = {op.kernel_h, op.kernel_w};
+    node["stride"] = {op.stride_h, op.stride_w};
+    node["padding"] = {op.padding_h, op.padding_w};
+    node["dilation"] = {op.dilation_h, op.dilation_w};
+    node["range"] = op.range;
+    node["square"] = op.square;
+  }
   void operator()(const Other& op) const { node["type"] = op.type; }
 };
 

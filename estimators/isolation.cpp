@@ -29,7 +29,7 @@ using Clock = std::chrono::steady_clock;
 /// The worker's end of the connection.
 constexpr int connection_number = 3;
 /// How soon a stop request is noticed.
-constexpr std::chrono::milliseconds tick{20};
+constexpr std::chrono::milliseconds look_every{20};
 /// A worker that does not get ready in this time never will; an estimator's own limit may be longer.
 constexpr double start_limit_s = 60;
 /// How long a worker that has closed its connection may take to end.
@@ -215,7 +215,7 @@ class IsolatedEstimator::Worker {
       std::array<pollfd, 3> events{
           pollfd{connection_.value(), static_cast<short>(unsent.empty() ? POLLIN : POLLIN | POLLOUT), 0},
           pollfd{error_.value(), POLLIN, 0}, pollfd{child_.end_event(), POLLIN, 0}};
-      double wait_s = std::chrono::duration<double>(tick).count();
+      double wait_s = std::chrono::duration<double>(look_every).count();
       if (limits.time_s) wait_s = std::min(wait_s, std::max(0.0, *limits.time_s - seconds_since(start)) + 0.001);
       const int ready = poll(events.data(), events.size(), static_cast<int>(std::ceil(wait_s * 1000)));
       const bool ended = events[2].revents != 0 || (ready <= 0 && child_.has_ended());

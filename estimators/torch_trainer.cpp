@@ -15,10 +15,12 @@
 
 // Only the operators in use: all of ATen would take several times as long to compile.
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/Version.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/adaptive_avg_pool2d.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/avg_pool2d.h>
 #include <ATen/ops/batch_norm.h>
 #include <ATen/ops/cat.h>
@@ -27,6 +29,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/gelu.h>
+#include <ATen/ops/grid_sampler.h>
 #include <ATen/ops/hardswish.h>
 #include <ATen/ops/hardtanh.h>
 #include <ATen/ops/layer_norm.h>
@@ -37,6 +40,7 @@
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/softmax.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/tanh.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
@@ -249,6 +253,42 @@ at::Tensor linear(const at::Tensor& x, const Parameters& p) {
   return at::conv2d(rows, p.weight.view({out_features, features, 1, 1}), p.bias).reshape(shape);
 }
 
+/// The values of the image where the displaced taps of the window are: see DeformableSampling.
+at::Tensor sample(const at::Tensor& image, const at::Tensor& offsets, const DeformableSampling& op, const Shape& out) {
+  const std::int64_t batch = image.size(0), taps = op.kernel_h * op.kernel_w, height = out[2], width = out[3];
+  const auto places = [&](std::int64_t kernel, std::int64_t extent, std::int64_t stride, std::int64_t padding,
+                          std::int64_t dilation) {  // (kernel, extent)
+    return at::arange(kernel, at::kFloat).mul(static_cast<double>(dilation)).view({kernel, 1}) +
+           at::arange(extent, at::kFloat).mul(static_cast<double>(stride)).view({1, extent}) - static_cast<double>(padding);
+  };
+  at::Tensor displaced;  // (images, taps, 2, height, width)
+  if (op.square) {
+    const auto from_centre = [](std::int64_t kernel) {
+      return at::arange(kernel, at::kFloat) - static_cast<double>(kernel - 1) / 2;
+    };
+    const at::Tensor down = from_centre(op.kernel_h).view({-1, 1}).expand({op.kernel_h, op.kernel_w});
+    const at::Tensor right = from_centre(op.kernel_w).view({1, -1}).expand({op.kernel_h, op.kernel_w});
+    displaced = offsets.view({batch, 1, 1, height, width}) *
+                at::stack({down.reshape({taps}), right.reshape({taps})}, 1).view({1, taps, 2, 1, 1});
+  } else {
+    displaced = offsets.view({batch, taps, 2, height, width});
+  }
+  if (op.range != 0) displaced = displaced.clamp(-static_cast<double>(op.range), static_cast<double>(op.range));
+  const at::Tensor rows = places(op.kernel_h, height, op.stride_h, op.padding_h, op.dilation_h)
+                              .view({op.kernel_h, 1, height, 1}).expand({op.kernel_h, op.kernel_w, height, width});
+  const at::Tensor columns = places(op.kernel_w, width, op.stride_w, op.padding_w, op.dilation_w)
+                                 .view({1, op.kernel_w, 1, width}).expand({op.kernel_h, op.kernel_w, height, width});
+  // From pixels to units of half the image from its centre, as the sampler counts.
+  const auto scaled = [](const at::Tensor& pixels, std::int64_t extent) {
+    return (pixels + 0.5).mul(2.0 / static_cast<double>(extent)) - 1;
+  };
+  const at::Tensor y = scaled(displaced.select(2, 0) + rows.reshape({1, taps, height, width}), image.size(2));
+  const at::Tensor x = scaled(displaced.select(2, 1) + columns.reshape({1, taps, height, width}), image.size(3));
+  const at::Tensor grid = at::stack({x, y}, -1).view({batch, taps * height, width, 2});
+  constexpr std::int64_t bilinear = 0, zeros = 0;
+  return at::grid_sampler(image, grid, bilinear, zeros, false).reshape({batch, out[1], height, width});
+}
+
 at::Tensor apply(const Node& node, const std::vector<at::Tensor>& x, const Parameters& p, std::int64_t batch,
                  bool training) {
   return std::visit(
@@ -293,6 +333,7 @@ at::Tensor apply(const Node& node, const std::vector<at::Tensor>& x, const Param
             return at::layer_norm(x[0], {x[0].size(-1)}, p.weight, p.bias, normalisation_epsilon, false);
           },
           [&](const Softmax& op) { return at::softmax(x[0], op.axis); },
+          [&](const DeformableSampling& op) { return sample(x[0], x[1], op, node.shape); },
           [&](const Flatten&) { return x[0].flatten(1); }, [&](const Identity&) { return x[0]; },
           [&](const auto&) -> at::Tensor { throw std::logic_error("why_untrainable() refuses this operator"); }},
       node.op);
@@ -332,6 +373,11 @@ at::Tensor he_normal(const Shape& shape, Random& random) {
 
 State initial_state(const Network& network, Random& random) {
   State state(network.nodes().size());
+  // Windows begin undeformed (Dai et al., "Deformable convolutional networks", arXiv:1703.06211, section 2.1).
+  std::vector<bool> offsets(state.size());
+  for (const Node& node : network.nodes()) {
+    if (as<DeformableSampling>(node)) offsets[node.inputs[1]] = true;
+  }
   for (NodeId id = 0; id < state.size(); ++id) {
     const Node& node = network.node(id);
     Parameters& p = state[id];
@@ -340,6 +386,7 @@ State initial_state(const Network& network, Random& random) {
       p.weight = he_normal({convolution->out_channels, in_channels / convolution->groups,
                             convolution->kernel_h, convolution->kernel_w},
                            random);
+      if (offsets[id]) p.weight.zero_();
       if (convolution->bias) p.bias = at::zeros({convolution->out_channels});
     } else if (const auto* layer = as<Linear>(node)) {
       p.weight = he_normal({layer->out_features, network.node(node.inputs[0]).shape.back()}, random);
@@ -469,8 +516,7 @@ at::Tensor pruned_weights(const at::Tensor& weight, const NumberFormat& format) 
       std::iota(order.begin(), order.end(), begin);
       std::stable_sort(order.begin(), order.end(),
                        [&](std::int64_t a, std::int64_t b) { return std::abs(values[a]) > std::abs(values[b]); });
-      const auto kept = static_cast<std::int64_t>(std::ceil(format.density * static_cast<double>(size) - 1e-9));
-      for (std::int64_t i = kept; i < size; ++i) values[order[static_cast<std::size_t>(i)]] = 0;
+      for (std::int64_t i = kept(format, size); i < size; ++i) values[order[static_cast<std::size_t>(i)]] = 0;
     }
   }
   return image ? result.permute({0, 3, 1, 2}).contiguous() : result;

@@ -24,7 +24,7 @@ using sqlite::identifier;
 using sqlite::Statement;
 using sqlite::Transaction;
 
-constexpr std::int64_t application_id = 0x64746162;  // "dtab"
+constexpr std::int64_t table_application_id = 0x64746162;  // "dtab"
 constexpr std::int64_t results_id = 0x64756574;      // of result databases
 
 constexpr const char* catalogue = R"sql(
@@ -64,7 +64,7 @@ bool check_kind(Connection& connection) {
   if (id == results_id) {
     throw StoreError(shown + " is a database of results, not of tables; 'duet import' writes to a file of its own");
   }
-  if (id != application_id) {
+  if (id != table_application_id) {
     if (id == 0 && version == 0 && connection.integer("SELECT count(*) FROM sqlite_schema") == 0) return true;
     throw StoreError(shown + " is another program's database, not one of tables that duet imported");
   }
@@ -232,7 +232,7 @@ TableWriting write_table(const std::filesystem::path& file, const std::string& n
     connection.run("PRAGMA busy_timeout = 5000");
     Transaction transaction(connection, Transaction::Kind::write);
     if (check_kind(connection)) {
-      connection.run(fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {}; {}", application_id,
+      connection.run(fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {}; {}", table_application_id,
                                  TableFile::schema_version, catalogue));
     }
     if (exists(connection, name)) {

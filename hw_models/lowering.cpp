@@ -94,6 +94,13 @@ class Lowering {
   Workload operator()(const Reduce&) const { return vector(elements(input(0))); }
   Workload operator()(const TopK&) const { return vector(elements(input(0))); }
   Workload operator()(const Resize&) const { return vector(elements(node_.shape)); }
+  /// Four products for each value. Where the range is limited a line buffer holds all that a window may reach, and every
+  /// element of the image is fetched once; else the four neighbours of each place come from wherever they are.
+  Workload operator()(const DeformableSampling& op) const {
+    VectorWorkload w = vector(4 * elements(node_.shape));
+    if (op.range == 0) w.input_words += 4 * elements(node_.shape) - elements(input(0));
+    return w;
+  }
   Workload operator()(const Elementwise&) const {
     const auto terms = static_cast<std::int64_t>(node_.inputs.size());
     return vector(std::max<std::int64_t>(1, terms - 1) * elements(node_.shape));
@@ -124,7 +131,7 @@ class Lowering {
     return vector((static_cast<std::int64_t>(node_.inputs.size()) - 1) * elements(node_.shape));
   }
 
-  Workload vector(std::int64_t operations, std::int64_t parameters = 0) const {
+  VectorWorkload vector(std::int64_t operations, std::int64_t parameters = 0) const {
     VectorWorkload w;
     w.operations = operations;
     for (const NodeId id : node_.inputs) w.input_words += elements(network_.node(id).shape);

@@ -18,7 +18,7 @@
 namespace duet {
 namespace {
 
-std::string lower_case(std::string text) {
+std::string in_lower_case(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return text;
 }
@@ -68,7 +68,7 @@ struct Component {
 std::string kind_of(const Config& item) {
   std::string kind;
   for (const char* key : {"class", "subclass"}) {
-    if (const auto value = item.find(key)) kind += lower_case(value->text()) + " ";
+    if (const auto value = item.find(key)) kind += in_lower_case(value->text()) + " ";
   }
   return kind;
 }
@@ -120,7 +120,7 @@ void collect_lists(const Config& root, std::vector<Component>& found) {
   for (std::size_t i = storage.size(); i-- > 0;) {
     auto [name, count] = split_name(storage[i].at("name"));
     std::string kind = "storage ";
-    if (const auto technology = storage[i].find("technology")) kind += lower_case(technology->text());
+    if (const auto technology = storage[i].find("technology")) kind += in_lower_case(technology->text());
     found.push_back({std::move(name), std::move(kind), count, storage[i], storage[i]});
   }
   const Config arithmetic = root.at("arithmetic");
@@ -256,7 +256,7 @@ data_spaces:
 - {name: Inputs, projection: [[[N]], [[C]], [[R, Wdilation], [P, Wstride]], [[S, Hdilation], [Q, Hstride]]]}
 - {name: Outputs, projection: [[[N]], [[M]], [[Q]], [[P]]], read_write: true}
 )", "cnn-layer");
-  if (name && lower_case(name->text()) != "cnn-layer" && lower_case(name->text()) != "cnn_layer") {
+  if (name && in_lower_case(name->text()) != "cnn-layer" && in_lower_case(name->text()) != "cnn_layer") {
     name->fail(fmt::format("shape '{}' is not written out; known by name: cnn-layer", name->text()));
   }
   return layer;
@@ -450,7 +450,7 @@ Einsum read_timeloop_problem(const Config& config) {
   }
   if (!output || operands.size() != 2) shape.fail("duet's workloads have two operands and one output (read_write: true)");
   const auto is_weight = [](const EinsumTensor& tensor) {
-    const std::string name = lower_case(tensor.name);
+    const std::string name = in_lower_case(tensor.name);
     return name.find("weight") != std::string::npos || name.find("filter") != std::string::npos ||
            name.find("kernel") != std::string::npos;
   };

@@ -20,7 +20,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-BUILD = ROOT / "build" / "fuzz"  # the preset that compiles with clang
+BUILD = ROOT / "build" / "tidy"  # configured only: as the fuzzers are compiled, with clang, but each source by itself
 FOLDERS = ["core", "spaces", "hw_models", "estimators", "search", "experiments", "cli"]
 SKIPPED = {"torch_trainer.cpp"}  # clang 14 cannot parse libtorch's headers under C++20
 CACHE = pathlib.Path(os.environ.get("DUET_TIDY_CACHE", pathlib.Path.home() / ".cache" / "duet" / "clang_tidy"))
@@ -64,7 +64,7 @@ def check(entry, common):
 
 
 def main():
-    subprocess.run(["cmake", "--preset", "fuzz"], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+    subprocess.run(["cmake", "--preset", "fuzz", "-B", str(BUILD), "-DDUET_UNITY=OFF"], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
     CACHE.mkdir(parents=True, exist_ok=True)
     part, parts, names = 1, 1, sys.argv[1:]
     if names[:1] == ["--part"]:

@@ -9,11 +9,6 @@
 namespace duet {
 namespace {
 
-const std::vector<std::string>& tensor_names() {
-  static const std::vector<std::string> names{"weight", "input", "output"};
-  return names;
-}
-
 /// Why a grid of children does not stand below a grid of parents.
 std::optional<std::string> why_no_fanout(const std::string& parent, std::int64_t parent_x, std::int64_t parent_y,
                                          const std::string& child, std::int64_t x, std::int64_t y) {
@@ -23,6 +18,11 @@ std::optional<std::string> why_no_fanout(const std::string& parent, std::int64_t
 }
 
 }  // namespace
+
+const std::vector<std::string>& tensor_names() {
+  static const std::vector<std::string> names{"weight", "input", "output"};
+  return names;
+}
 
 std::string_view to_string(Tensor tensor) {
   return tensor_names()[static_cast<std::size_t>(tensor)];

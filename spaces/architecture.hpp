@@ -22,6 +22,8 @@ inline constexpr std::size_t tensor_count = 3;
 inline constexpr std::array<Tensor, tensor_count> all_tensors{Tensor::weight, Tensor::input, Tensor::output};
 /// "weight", "input" or "output".
 std::string_view to_string(Tensor tensor);
+/// Of all tensors, in their order.
+const std::vector<std::string>& tensor_names();
 
 /// The most storage levels that an architecture may have.
 inline constexpr std::size_t max_levels = 10;

@@ -18,11 +18,6 @@ namespace {
 
 constexpr double unlimited = 1e300;
 
-const std::vector<std::string>& tensor_names() {
-  static const std::vector<std::string> names{"weight", "input", "output"};
-  return names;
-}
-
 std::size_t read_tensor(const Config& config) {
   const std::string name = config.one_of(tensor_names());
   return static_cast<std::size_t>(std::find(tensor_names().begin(), tensor_names().end(), name) -

@@ -8,7 +8,7 @@
 namespace duet {
 namespace {
 
-const std::vector<std::string> operators{"convolution", "depthwise_separable", "inverted_residual", "skip"};
+const std::vector<std::string> block_operators{"convolution", "depthwise_separable", "inverted_residual", "skip"};
 
 /// In the order of Activation::Kind.
 const std::vector<std::string> activations{"relu", "relu6", "sigmoid", "tanh", "hard_swish", "silu", "gelu"};
@@ -164,9 +164,9 @@ SpacePlugin cnn_space() {
                    .maximum = 16},
                   {.name = "operator",
                    .kind = Option::Kind::words,
-                   .fallback = fmt::format("[{}]", fmt::join(operators, ", ")),
+                   .fallback = fmt::format("[{}]", fmt::join(block_operators, ", ")),
                    .sentence = "What a block may compute.",
-                   .words = operators},
+                   .words = block_operators},
                   integers("kernel", "[3, 5]", "Sides of convolutions, odd; not for skip.", 1, 255),
                   integers("expansion", "[2, 4]", "Expansion ratios of inverted residuals.", 1, 64),
                   {.name = "activation",

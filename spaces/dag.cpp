@@ -9,7 +9,7 @@
 namespace duet {
 namespace {
 
-const std::vector<std::string> operators{
+const std::vector<std::string> vertex_operators{
     "convolution_1x1",         "convolution_3x3", "convolution_5x5",  "depthwise_separable_3x3",
     "depthwise_separable_5x5", "max_pool_3x3",    "average_pool_3x3", "skip"};
 
@@ -154,7 +154,7 @@ SpacePlugin dag_space() {
       .options = {integer_option("vertices", "4", "Vertices of the cell between its input and its output.", 1, 20),
                   integer_option("edges", "0",
                                  "The most edges on paths from the cell's input to its output; 0: any number.", 0, 231),
-                  operators_option(operators, "Operations to choose from for every vertex."),
+                  operators_option(vertex_operators, "Operations to choose from for every vertex."),
                   {.name = "aggregation",
                    .kind = Option::Kind::words,
                    .fallback = "add",

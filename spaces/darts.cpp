@@ -10,7 +10,7 @@ namespace duet {
 namespace {
 
 /// The operations of the paper, then `none`, which the search may be given and the paper's final cells never have.
-const std::vector<std::string> operators{"max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3",
+const std::vector<std::string> darts_operators{"max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3",
                                          "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5", "none"};
 const std::vector<std::string> cell_names{"normal", "reduction"};
 
@@ -100,8 +100,8 @@ class GenotypeReader {
         expect(i + term == 0 ? "(" : ",(");
         const std::size_t comma = std::min(text_.find(',', position_), text_.size());
         const std::string name = text_.substr(position_, comma - position_);
-        if (std::find(operators.begin(), operators.end(), name) == operators.end()) {
-          refuse(fmt::format("unknown operation '{}'{}", name, hint(name, operators)));
+        if (std::find(darts_operators.begin(), darts_operators.end(), name) == darts_operators.end()) {
+          refuse(fmt::format("unknown operation '{}'{}", name, hint(name, darts_operators)));
         }
         position_ = comma;
         expect(",");
@@ -341,9 +341,9 @@ SpacePlugin darts_space() {
                        "reduce=[…], reduce_concat=[2, 3, 4, 5]), in quotes; empty: they are searched."},
                   {.name = "operators",
                    .kind = Option::Kind::words,
-                   .fallback = fmt::format("[{}]", fmt::join(operators.begin(), operators.end() - 1, ", ")),
+                   .fallback = fmt::format("[{}]", fmt::join(darts_operators.begin(), darts_operators.end() - 1, ", ")),
                    .sentence = "Operations to choose from; `none`, which the default leaves out, is nothing at all.",
-                   .words = operators},
+                   .words = darts_operators},
                   {.name = "stem",
                    .kind = Option::Kind::word,
                    .fallback = "cifar",

@@ -10,10 +10,10 @@
 namespace duet {
 namespace {
 
-using Values = std::vector<float>;
+using Numbers = std::vector<float>;
 using Ints = std::vector<std::int64_t>;
 
-constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr double unbounded = std::numeric_limits<double>::infinity();
 
 std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
 double wide(float value) { return static_cast<double>(value); }
@@ -61,21 +61,21 @@ void walk(const Shape& shape, const Ints& strides, std::int64_t offset, Use use)
   }
 }
 
-Values gathered(const Values& source, const Shape& shape, const Ints& strides, std::int64_t offset = 0) {
-  Values result;
+Numbers gathered(const Numbers& source, const Shape& shape, const Ints& strides, std::int64_t offset = 0) {
+  Numbers result;
   result.reserve(index(elements(shape)));
   walk(shape, strides, offset, [&](std::size_t at) { result.push_back(source[at]); });
   return result;
 }
 
-Values broadcast(const FloatTensor& x, const Shape& shape) {
+Numbers broadcast(const FloatTensor& x, const Shape& shape) {
   if (x.shape == shape) return x.values;
   return gathered(x.values, shape, broadcast_strides(x.shape, shape));
 }
 
 template <class Function>
-Values mapped(const Values& x, Function function) {
-  Values result(x.size());
+Numbers mapped(const Numbers& x, Function function) {
+  Numbers result(x.size());
   for (std::size_t i = 0; i < x.size(); ++i) result[i] = narrow(function(wide(x[i])));
   return result;
 }
@@ -195,8 +195,8 @@ const std::map<std::string, Fold, std::less<>>& folds() {
   static const std::map<std::string, Fold, std::less<>> table{
       {"mean", {0, add, [](double total, double count) { return total / count; }}},
       {"sum", {0, add}},
-      {"max", {-infinity, [](double total, double x) { return std::max(total, x); }}},
-      {"min", {infinity, [](double total, double x) { return std::min(total, x); }}},
+      {"max", {-unbounded, [](double total, double x) { return std::max(total, x); }}},
+      {"min", {unbounded, [](double total, double x) { return std::min(total, x); }}},
       {"prod", {1, [](double total, double x) { return total * x; }}},
       {"l1", {0, [](double total, double x) { return total + std::abs(x); }}},
       {"l2",
@@ -204,7 +204,7 @@ const std::map<std::string, Fold, std::less<>>& folds() {
       {"sum_square", {0, [](double total, double x) { return total + x * x; }}},
       {"log_sum", {0, add, [](double total, double) { return std::log(total); }}},
       {"log_sum_exp",
-       {-infinity, [](double total, double x) {
+       {-unbounded, [](double total, double x) {
           const double most = std::max(total, x);
           return std::isinf(most) ? most : most + std::log(std::exp(total - most) + std::exp(x - most));
         }}},
@@ -242,22 +242,22 @@ class Step {
     throw NetworkError(fmt::format("node '{}' ({}): {}", node_.name, name_of(node_.op), why));
   }
 
-  Values operator()(const Input&) const { fail("has no value"); }
-  Values operator()(const Zeros&) const { return Values(size(), 0); }
-  Values operator()(const Constant&) const { return weights_[0].values; }
-  Values operator()(const Other& op) const { fail(fmt::format("'{}' is known by its name only", op.type)); }
-  Values operator()(const Outputs&) const { return x().values; }
-  Values operator()(const Identity&) const { return x().values; }
-  Values operator()(const Flatten&) const { return x().values; }
-  Values operator()(const Reshape&) const { return x().values; }
+  Numbers operator()(const Input&) const { fail("has no value"); }
+  Numbers operator()(const Zeros&) const { return Numbers(size(), 0); }
+  Numbers operator()(const Constant&) const { return weights_[0].values; }
+  Numbers operator()(const Other& op) const { fail(fmt::format("'{}' is known by its name only", op.type)); }
+  Numbers operator()(const Outputs&) const { return x().values; }
+  Numbers operator()(const Identity&) const { return x().values; }
+  Numbers operator()(const Flatten&) const { return x().values; }
+  Numbers operator()(const Reshape&) const { return x().values; }
 
   // One output channel at a time, row by row: sums stay in the cache.
-  Values operator()(const Convolution& op) const {
+  Numbers operator()(const Convolution& op) const {
     const Shape &in = x().shape, &out = node_.shape;
     const std::int64_t channels = in[1] / op.groups, per_group = op.out_channels / op.groups;
     const std::int64_t area = out[2] * out[3];
     const float* weight = weights_[0].values.data();
-    Values result;
+    Numbers result;
     result.reserve(size());
     std::vector<double> plane(index(area));
     for (std::int64_t n = 0; n < out[0]; ++n) {
@@ -292,7 +292,7 @@ class Step {
     return result;
   }
 
-  Values operator()(const TransposedConvolution& op) const {
+  Numbers operator()(const TransposedConvolution& op) const {
     const Shape &in = x().shape, &out = node_.shape;
     const std::int64_t channels = in[1] / op.groups, per_group = op.out_channels / op.groups;
     std::vector<double> sums(size(), 0);
@@ -319,7 +319,7 @@ class Step {
         }
       }
     }
-    return Values(sums.begin(), sums.end());
+    return Numbers(sums.begin(), sums.end());
   }
 
   /// a (rows, inner) · bᵀ (columns, inner)
@@ -333,15 +333,15 @@ class Step {
     }
   }
 
-  Values operator()(const Linear& op) const {
+  Numbers operator()(const Linear& op) const {
     const std::int64_t inner = x().shape.back();
-    Values result(size());
+    Numbers result(size());
     multiply(x().values.data(), weights_[0].values.data(), elements(x().shape) / inner, op.out_features, inner,
              op.bias ? weights_[1].values.data() : nullptr, result.data());
     return result;
   }
 
-  Values operator()(const MatMul& op) const {
+  Numbers operator()(const MatMul& op) const {
     const Shape &a = x(0).shape, &b = x(1).shape, &out = node_.shape;
     const std::int64_t rows = a[a.size() - 2], inner = a.back(), columns = out.back();
     const Shape batch(out.begin(), out.end() - 2);
@@ -351,12 +351,12 @@ class Step {
       return result;
     };
     const std::vector<std::size_t> a_starts = starts(a), b_starts = starts(b);
-    Values result(size());
+    Numbers result(size());
     for (std::size_t i = 0; i < a_starts.size(); ++i) {
       const float* second = x(1).values.data() + b_starts[i] * index(inner * columns);
       FloatTensor turned;
       if (!op.transpose_b) {
-        turned = transposed({{inner, columns}, Values(second, second + inner * columns)});
+        turned = transposed({{inner, columns}, Numbers(second, second + inner * columns)});
         second = turned.values.data();
       }
       multiply(x().values.data() + a_starts[i] * index(rows * inner), second, rows, columns, inner, nullptr,
@@ -372,16 +372,16 @@ class Step {
     return {start + before * dilation, std::min(side, start + (kernel - 1) * dilation + 1)};
   }
 
-  Values operator()(const WindowPool& op) const {
+  Numbers operator()(const WindowPool& op) const {
     const Shape &in = x().shape, &out = node_.shape;
     const bool average = op.kind == Pool::Kind::average;
-    Values result;
+    Numbers result;
     result.reserve(size());
     for (std::int64_t plane = 0; plane < in[0] * in[1]; ++plane) {
       const float* image = x().values.data() + plane * in[2] * in[3];
       for (std::int64_t y = 0; y < out[2]; ++y) {
         for (std::int64_t i = 0; i < out[3]; ++i) {
-          double total = average ? 0 : -infinity;
+          double total = average ? 0 : -unbounded;
           std::int64_t seen = 0;
           const auto rows = seen_by_window(y * op.stride_h - op.padding_top, op.kernel_h, op.dilation_h, in[2]);
           const auto columns = seen_by_window(i * op.stride_w - op.padding_left, op.kernel_w, op.dilation_w, in[3]);
@@ -400,23 +400,23 @@ class Step {
     return result;
   }
 
-  Values operator()(const Pool& op) const {
+  Numbers operator()(const Pool& op) const {
     return (*this)(WindowPool{op.kind, op.kernel, op.kernel, op.stride, op.stride, op.padding, op.padding, op.padding,
                               op.padding, 1, 1, op.count_include_pad});
   }
 
-  Values operator()(const GlobalPool&) const { return (*this)(Reduce{"mean", {2, 3}, true}); }
+  Numbers operator()(const GlobalPool&) const { return (*this)(Reduce{"mean", {2, 3}, true}); }
 
-  Values operator()(const Add&) const {
+  Numbers operator()(const Add&) const {
     return combined([](double a, double b) { return a + b; });
   }
-  Values operator()(const Multiply&) const {
+  Numbers operator()(const Multiply&) const {
     return combined([](double a, double b) { return a * b; });
   }
 
-  Values operator()(const Concat& op) const {
+  Numbers operator()(const Concat& op) const {
     const std::size_t axis = axis_of(op.axis, node_.shape);
-    Values result;
+    Numbers result;
     result.reserve(size());
     for (std::int64_t i = 0; i < extent(node_.shape, 0, axis); ++i) {
       for (const FloatTensor* part : inputs_) {
@@ -427,14 +427,14 @@ class Step {
     return result;
   }
 
-  Values operator()(const Activation& op) const {
+  Numbers operator()(const Activation& op) const {
     return mapped(x().values, [&op](double value) { return activate(op.kind, value); });
   }
 
-  Values operator()(const BatchNormalization&) const {
+  Numbers operator()(const BatchNormalization&) const {
     constexpr double epsilon = 1e-5;
     const std::int64_t channels = x().shape[1], area = extent(x().shape, 2, x().shape.size());
-    Values result(size());
+    Numbers result(size());
     for (std::size_t i = 0; i < result.size(); ++i) {
       const std::size_t c = index(static_cast<std::int64_t>(i) / area % channels);
       const auto of = [&](std::size_t slot) { return wide(weights_[slot].values[c]); };
@@ -443,17 +443,17 @@ class Step {
     return result;
   }
 
-  Values operator()(const LayerNormalization& op) const { return normalized(true, wide(op.epsilon)); }
-  Values operator()(const RmsNormalization& op) const { return normalized(false, wide(op.epsilon)); }
+  Numbers operator()(const LayerNormalization& op) const { return normalized(true, wide(op.epsilon)); }
+  Numbers operator()(const RmsNormalization& op) const { return normalized(false, wide(op.epsilon)); }
 
-  Values operator()(const Softmax& op) const {
+  Numbers operator()(const Softmax& op) const {
     const std::size_t axis = axis_of(op.axis, node_.shape);
     const std::int64_t length = node_.shape[axis], step = extent(node_.shape, axis + 1, node_.shape.size());
-    Values result(size());
+    Numbers result(size());
     for (std::int64_t line = 0; line < elements(node_.shape) / length; ++line) {
       const std::int64_t first = line / step * length * step + line % step;
       const auto value = [&](std::int64_t i) { return wide(x().values[index(first + i * step)]); };
-      double most = -infinity, total = 0;
+      double most = -unbounded, total = 0;
       for (std::int64_t i = 0; i < length; ++i) most = std::max(most, value(i));
       for (std::int64_t i = 0; i < length; ++i) total += std::exp(value(i) - most);
       for (std::int64_t i = 0; i < length; ++i) result[index(first + i * step)] = narrow(std::exp(value(i) - most) / total);
@@ -461,9 +461,9 @@ class Step {
     return result;
   }
 
-  Values operator()(const Embedding& op) const {
-    const Values& table = inputs_.size() == 2 ? x(1).values : weights_[0].values;
-    Values result;
+  Numbers operator()(const Embedding& op) const {
+    const Numbers& table = inputs_.size() == 2 ? x(1).values : weights_[0].values;
+    Numbers result;
     result.reserve(size());
     for (const float number : x().values) {
       const double entry = wide(number) < 0 ? wide(number) + static_cast<double>(op.entries) : wide(number);
@@ -476,18 +476,18 @@ class Step {
     return result;
   }
 
-  Values operator()(const Elementwise& op) const {
+  Numbers operator()(const Elementwise& op) const {
     if (const auto found = unary_functions().find(op.function); found != unary_functions().end() && inputs_.size() == 1) {
       return mapped(x().values, found->second);
     }
     if (op.function == "where" && inputs_.size() == 3) {
-      const Values chosen = broadcast(x(0), node_.shape), yes = broadcast(x(1), node_.shape);
-      Values result = broadcast(x(2), node_.shape);
+      const Numbers chosen = broadcast(x(0), node_.shape), yes = broadcast(x(1), node_.shape);
+      Numbers result = broadcast(x(2), node_.shape);
       for (std::size_t i = 0; i < result.size(); ++i) result[i] = chosen[i] != 0 ? yes[i] : result[i];
       return result;
     }
     if (op.function == "mean") {
-      const Values total = (*this)(Add{});
+      const Numbers total = (*this)(Add{});
       const auto count = static_cast<double>(inputs_.size());
       return mapped(total, [count](double sum) { return sum / count; });
     }
@@ -499,7 +499,7 @@ class Step {
     return combined(found->second);
   }
 
-  Values operator()(const Reduce& op) const {
+  Numbers operator()(const Reduce& op) const {
     const auto found = folds().find(op.function);
     if (found == folds().end()) fail(fmt::format("'{}' is known by its name only", op.function));
     const Fold& fold = found->second;
@@ -511,36 +511,36 @@ class Step {
       totals[to] = fold.step(totals[to], wide(x().values[i++]));
     });
     const auto count = static_cast<double>(x().values.size() / totals.size());
-    Values result;
+    Numbers result;
     for (const double total : totals) result.push_back(narrow(fold.end(total, count)));
     return result;
   }
 
-  Values operator()(const Transpose& op) const {
+  Numbers operator()(const Transpose& op) const {
     const Ints own = strides_of(x().shape);
     Ints strides;
     for (const std::int64_t axis : op.permutation) strides.push_back(own[index(axis)]);
     return gathered(x().values, node_.shape, strides);
   }
 
-  Values operator()(const Slice& op) const {
+  Numbers operator()(const Slice& op) const {
     Ints strides = strides_of(x().shape);
     const std::int64_t first = std::inner_product(op.starts.begin(), op.starts.end(), strides.begin(), std::int64_t{0});
     for (std::size_t i = 0; i < strides.size(); ++i) strides[i] *= op.steps[i];
     return gathered(x().values, node_.shape, strides, first);
   }
 
-  Values operator()(const Pad& op) const {
+  Numbers operator()(const Pad& op) const {
     const Ints strides = strides_of(node_.shape);
     const std::int64_t first = std::inner_product(op.before.begin(), op.before.end(), strides.begin(), std::int64_t{0});
-    Values result(size(), 0);
+    Numbers result(size(), 0);
     std::size_t i = 0;
     walk(x().shape, strides, first, [&](std::size_t to) { result[to] = x().values[i++]; });
     return result;
   }
 
   // Dimension by dimension: interpolation is separable.
-  Values operator()(const Resize& op) const {
+  Numbers operator()(const Resize& op) const {
     if (op.mode != "nearest" && op.mode != "linear" && op.mode != "cubic") fail(fmt::format("mode is '{}'", op.mode));
     Shape shape = x().shape;
     std::vector<double> values(x().values.begin(), x().values.end());
@@ -561,15 +561,52 @@ class Step {
       values = std::move(next);
       shape[axis] = out;
     }
-    return Values(values.begin(), values.end());
+    return Numbers(values.begin(), values.end());
   }
 
-  Values operator()(const Expand&) const { return broadcast(x(), node_.shape); }
+  Numbers operator()(const DeformableSampling& op) const {
+    const Shape &in = x().shape, &out = node_.shape;
+    const std::int64_t taps = op.kernel_h * op.kernel_w, area = out[2] * out[3];
+    const auto limit = op.range == 0 ? unbounded : static_cast<double>(op.range);
+    Numbers result(size());
+    for (std::int64_t n = 0; n < out[0]; ++n) {
+      for (std::int64_t tap = 0; tap < taps; ++tap) {
+        const std::int64_t ky = tap / op.kernel_w, kx = tap % op.kernel_w;
+        for (std::int64_t at = 0; at < area; ++at) {
+          const auto offset = [&](std::int64_t axis) {
+            if (!op.square) return wide(x(1).values[index((n * 2 * taps + 2 * tap + axis) * area + at)]);
+            const std::int64_t from_centre = axis == 0 ? 2 * ky - (op.kernel_h - 1) : 2 * kx - (op.kernel_w - 1);
+            return wide(x(1).values[index(n * area + at)]) * static_cast<double>(from_centre) / 2;
+          };
+          const auto place = [&](std::int64_t axis, std::int64_t regular) {
+            return static_cast<double>(regular) + std::clamp(offset(axis), -limit, limit);
+          };
+          const double y = place(0, at / out[3] * op.stride_h - op.padding_h + ky * op.dilation_h);
+          const double i = place(1, at % out[3] * op.stride_w - op.padding_w + kx * op.dilation_w);
+          const double down = y - std::floor(y), right = i - std::floor(i);
+          for (std::int64_t c = 0; c < in[1]; ++c) {
+            const float* image = &x().values[index((n * in[1] + c) * in[2] * in[3])];
+            const auto pixel = [&](double row, double column) {
+              if (!(row >= 0 && row < static_cast<double>(in[2]) && column >= 0 && column < static_cast<double>(in[3]))) return 0.0;
+              return wide(image[static_cast<std::int64_t>(row) * in[3] + static_cast<std::int64_t>(column)]);
+            };
+            const double top = std::floor(y), left = std::floor(i);
+            result[index((n * out[1] + c * taps + tap) * area + at)] =
+                narrow((1 - down) * ((1 - right) * pixel(top, left) + right * pixel(top, left + 1)) +
+                       down * ((1 - right) * pixel(top + 1, left) + right * pixel(top + 1, left + 1)));
+          }
+        }
+      }
+    }
+    return result;
+  }
+
+  Numbers operator()(const Expand&) const { return broadcast(x(), node_.shape); }
 
   // The lower index first among equals.
-  Values operator()(const TopK& op) const {
+  Numbers operator()(const TopK& op) const {
     const std::size_t length = index(x().shape.back()), k = index(op.k);
-    Values result;
+    Numbers result;
     std::vector<std::size_t> order(length);
     for (auto row = x().values.begin(); row != x().values.end(); row += x().shape.back()) {
       std::iota(order.begin(), order.end(), std::size_t{0});
@@ -586,24 +623,24 @@ class Step {
   std::size_t size() const { return index(elements(node_.shape)); }
 
   /// All inputs one after another, broadcast.
-  Values combined(Binary function) const {
+  Numbers combined(Binary function) const {
     std::vector<double> totals;
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
-      const Values next = broadcast(x(i), node_.shape);
+      const Numbers next = broadcast(x(i), node_.shape);
       if (i == 0) {
         totals.assign(next.begin(), next.end());
       } else {
         for (std::size_t k = 0; k < totals.size(); ++k) totals[k] = function(totals[k], wide(next[k]));
       }
     }
-    return Values(totals.begin(), totals.end());
+    return Numbers(totals.begin(), totals.end());
   }
 
   /// Over the last dimension: (x − mean) / √(variance + ε) · scale + shift, or without mean and shift.
-  Values normalized(bool centred, double epsilon) const {
+  Numbers normalized(bool centred, double epsilon) const {
     const std::size_t features = index(x().shape.back());
     const auto count = static_cast<double>(features);
-    Values result(size());
+    Numbers result(size());
     for (std::size_t row = 0; row < result.size(); row += features) {
       const float* values = x().values.data() + row;
       double mean = 0, squares = 0;

@@ -8,7 +8,7 @@
 namespace duet {
 namespace {
 
-const std::vector<std::string> operators{"none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3",
+const std::vector<std::string> edge_operators{"none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3",
                                          "avg_pool_3x3"};
 
 /// The cell's edges in the order of its architecture string: `to`, `from`.
@@ -22,13 +22,13 @@ constexpr std::array<Edge, 6> edges{{{1, 0, "edge_1_0"},
                                      {3, 0, "edge_3_0"},
                                      {3, 1, "edge_3_1"},
                                      {3, 2, "edge_3_2"}}};
-using Cell = std::array<std::string_view, edges.size()>;  ///< an operator for each edge
+using EdgeOperators = std::array<std::string_view, edges.size()>;  ///< an operator for each edge
 constexpr int last_node = 3;
 
 constexpr std::int64_t stages = 3;
 
 /// Made for every look-up in a table, so it does without formatting.
-std::string architecture_string(const Cell& cell) {
+std::string architecture_string(const EdgeOperators& cell) {
   std::string text;
   text.reserve(96);
   for (std::size_t i = 0; i < edges.size(); ++i) {
@@ -43,7 +43,7 @@ std::string architecture_string(const Cell& cell) {
 
 /// The string by which NATS-Bench tells isomorphic cells (Dong et al., "NATS-Bench", TPAMI 2021): sums of
 /// sorted terms, skips left out, "#" for zeros. A sum that a skip hands on stays one term, and zeros are terms.
-std::string unique_string(const Cell& cell) {
+std::string unique_string(const EdgeOperators& cell) {
   std::array<std::string, last_node + 1> nodes{"0"};
   for (int to = 1; to <= last_node; ++to) {
     std::vector<std::string> terms;
@@ -107,8 +107,8 @@ class NasBench201 final : public DesignPart {
 
  private:
   /// Views into the space's own texts.
-  static Cell cell(const Assignment& assignment) {
-    Cell cell;
+  static EdgeOperators cell(const Assignment& assignment) {
+    EdgeOperators cell;
     for (std::size_t i = 0; i < edges.size(); ++i) cell[i] = assignment.option(edges[i].name);
     return cell;
   }
@@ -131,8 +131,8 @@ class NasBench201 final : public DesignPart {
         refuse("expected the form " + form);
       }
       const std::string name = text.substr(begin, end - begin);
-      if (std::find(operators.begin(), operators.end(), name) == operators.end()) {
-        refuse(fmt::format("unknown operator '{}'{}", name, hint(name, operators)));
+      if (std::find(edge_operators.begin(), edge_operators.end(), name) == edge_operators.end()) {
+        refuse(fmt::format("unknown operator '{}'{}", name, hint(name, edge_operators)));
       }
       choices_[i] = {name};
       position = end + closing.size();
@@ -178,7 +178,7 @@ class NasBench201 final : public DesignPart {
 
   /// Node j is the sum over i < j of the edge operations on node i; node 0 is the input, node 3 the output.
   static NodeId add_cell(Network& network, const std::string& name, NodeId input,
-                         const Cell& operations) {
+                         const EdgeOperators& operations) {
     const Shape shape = network.node(input).shape;
     std::array<NodeId, last_node + 1> nodes{input};
     for (int to = 1; to <= last_node; ++to) {
@@ -226,7 +226,7 @@ SpacePlugin nas_bench_201_space() {
                    .fallback = "",
                    .sentence =
                        "Architecture string that fixes the cell, in quotes; empty: the cell is searched."},
-                  operators_option(operators, "Operations to choose from on every edge."),
+                  operators_option(edge_operators, "Operations to choose from on every edge."),
                   image_option(),
                   classes_option(),
                   {.name = "channels",

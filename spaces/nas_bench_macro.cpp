@@ -9,7 +9,7 @@ namespace duet {
 namespace {
 
 /// In the order of the digits 0, 1, 2.
-const std::vector<std::string> operators{"identity", "mb3_k3", "mb6_k5"};
+const std::vector<std::string> layer_operators{"identity", "mb3_k3", "mb6_k5"};
 
 /// Layers of the three stages. The first layer of each halves the size and doubles the channels.
 constexpr std::array<int, 3> stage_layers{2, 3, 3};
@@ -25,7 +25,7 @@ class NasBenchMacro final : public DesignPart {
  public:
   explicit NasBenchMacro(const Options& options)
       : input_(image_shape(options, "input")), classes_(options.integer("classes")) {
-    choices_.fill(operators);
+    choices_.fill(layer_operators);
     const std::string& text = options.text("architecture");
     if (text.empty()) return;
     if (text.size() != layers || text.find_first_not_of("012") != std::string::npos) {
@@ -34,7 +34,7 @@ class NasBenchMacro final : public DesignPart {
           fmt::format("'{}' is no architecture string: expected {} digits, each 0, 1 or 2", text, layers));
     }
     for (std::size_t i = 0; i < layers; ++i)
-      choices_[i] = {operators[static_cast<std::size_t>(text[i] - '0')]};
+      choices_[i] = {layer_operators[static_cast<std::size_t>(text[i] - '0')]};
   }
 
   std::vector<SpaceNode> nodes() const override {
@@ -54,8 +54,8 @@ class NasBenchMacro final : public DesignPart {
         {"architecture", "The benchmark's architecture string: a digit per layer.", [](const Assignment& a) {
            std::string text;
            for (std::size_t i = 0; i < layers; ++i) {
-             const auto found = std::find(operators.begin(), operators.end(), a.option(layer_name(i)));
-             text += static_cast<char>('0' + (found - operators.begin()));
+             const auto found = std::find(layer_operators.begin(), layer_operators.end(), a.option(layer_name(i)));
+             text += static_cast<char>('0' + (found - layer_operators.begin()));
            }
            return text;
          }}};

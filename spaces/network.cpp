@@ -55,7 +55,7 @@ bool is_any_of(const Operator& op) {
 Arity arity_of(const Operator& op) {
   constexpr std::size_t any = std::numeric_limits<std::size_t>::max();
   if (is_any_of<Input, Zeros, Constant>(op)) return {0, 0};
-  if (is_any_of<MatMul>(op)) return {2, 2};
+  if (is_any_of<MatMul, DeformableSampling>(op)) return {2, 2};
   if (is_any_of<Add, Multiply>(op)) return {2, any};
   if (is_any_of<Concat, Elementwise, Outputs>(op)) return {1, any};
   if (is_any_of<Other>(op)) return {0, any};
@@ -200,6 +200,21 @@ class Inference {
     return {input()[0], channels, rest_h / window.stride_h + 1, rest_w / window.stride_w + 1};
   }
 
+  /// The same after checking the attributes of a convolution's window.
+  template <class Op>
+  Shape slide_of(const Op& op, std::int64_t channels) const {
+    require_range("kernel_h", op.kernel_h, 1, max_window);
+    require_range("kernel_w", op.kernel_w, 1, max_window);
+    require_range("stride_h", op.stride_h, 1, max_window);
+    require_range("stride_w", op.stride_w, 1, max_window);
+    require_range("padding_h", op.padding_h, 0, max_window);
+    require_range("padding_w", op.padding_w, 0, max_window);
+    require_range("dilation_h", op.dilation_h, 1, max_window);
+    require_range("dilation_w", op.dilation_w, 1, max_window);
+    return slide({op.kernel_h, op.kernel_w, op.stride_h, op.stride_w, op.padding_h, op.padding_w, op.dilation_h, op.dilation_w},
+                 channels);
+  }
+
   /// NumPy's rule: aligned at the last dimension, equal or 1. Nothing where two extents clash.
   static std::optional<Shape> broadcast(Shape a, Shape b) {
     if (a.size() < b.size()) std::swap(a, b);
@@ -233,17 +248,7 @@ class Inference {
       fail(fmt::format("{} groups do not divide the {} channels of input {} and {} output channels",
                        op.groups, input()[1], to_string(input()), op.out_channels));
     }
-    require_range("kernel_h", op.kernel_h, 1, max_window);
-    require_range("kernel_w", op.kernel_w, 1, max_window);
-    require_range("stride_h", op.stride_h, 1, max_window);
-    require_range("stride_w", op.stride_w, 1, max_window);
-    require_range("padding_h", op.padding_h, 0, max_window);
-    require_range("padding_w", op.padding_w, 0, max_window);
-    require_range("dilation_h", op.dilation_h, 1, max_window);
-    require_range("dilation_w", op.dilation_w, 1, max_window);
-    const Window window{op.kernel_h,  op.kernel_w,  op.stride_h,   op.stride_w,
-                        op.padding_h, op.padding_w, op.dilation_h, op.dilation_w};
-    return slide(window, op.out_channels);
+    return slide_of(op, op.out_channels);
   }
 
   Shape infer(const Linear& op) const {
@@ -488,6 +493,20 @@ class Inference {
     return result;
   }
 
+  Shape infer(const DeformableSampling& op) const {
+    require_image();
+    require_range("range", op.range, 0, max_window);
+    Shape result = slide_of(op, 1);
+    const std::optional<std::int64_t> channels = product(std::initializer_list<std::int64_t>{input()[1], op.kernel_h, op.kernel_w});
+    if (!channels) fail(fmt::format("output of input {} has more than 2^53 elements", to_string(input())));
+    const Shape offsets{input()[0], op.square ? 1 : 2 * op.kernel_h * op.kernel_w, result[2], result[3]};
+    if (input(1) != offsets) {
+      fail(fmt::format("needs offsets {} for input {}, got {}", to_string(offsets), to_string(input()), to_string(input(1))));
+    }
+    result[1] = *channels;
+    return result;
+  }
+
   Shape infer(const Other& op) const {
     if (op.type.empty()) fail("needs a type");
     if (op.macs < 0 || op.macs > max_count) fail("macs are out of range");
@@ -629,6 +648,10 @@ class AttributeHasher {
     const auto& [k, indices] = op;
     hash(k, indices);
   }
+  void operator()(const DeformableSampling& op) const {
+    const auto& [kernel_h, kernel_w, stride_h, stride_w, padding_h, padding_w, dilation_h, dilation_w, range, square] = op;
+    hash(kernel_h, kernel_w, stride_h, stride_w, padding_h, padding_w, dilation_h, dilation_w, range, square);
+  }
   void operator()(const Other& op) const {
     const auto& [type, shape, macs, parameters] = op;
     hasher_.add(std::string_view(type));
@@ -713,7 +736,8 @@ std::string_view name_of(const Operator& op) {
           [](const Transpose&) -> Name { return "transpose"; }, [](const Slice&) -> Name { return "slice"; },
           [](const Pad&) -> Name { return "pad"; }, [](const Resize&) -> Name { return "resize"; },
           [](const Expand&) -> Name { return "expand"; }, [](const TopK&) -> Name { return "top_k"; },
-          [](const Other&) -> Name { return "other"; }, [](const Outputs&) -> Name { return "outputs"; }},
+          [](const Other&) -> Name { return "other"; }, [](const Outputs&) -> Name { return "outputs"; },
+          [](const DeformableSampling&) -> Name { return "deformable_sampling"; }},
       op);
 }
 
@@ -759,6 +783,11 @@ std::string to_string(const NumberFormat& format) {
     parts.push_back(fmt::format("density {}", format.density));
   }
   return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+std::int64_t kept(const NumberFormat& format, std::int64_t weights) {
+  // 0.3·10 is a bit more than 3.
+  return static_cast<std::int64_t>(std::ceil(format.density * static_cast<double>(weights) - 1e-9));
 }
 
 bool is_layer(const Operator& op) {
@@ -948,18 +977,15 @@ std::int64_t Network::weights(NodeId id) const {
 std::int64_t Network::kept_weights(NodeId id) const {
   const Node& at = node(id);
   const std::int64_t all = weights(id);
-  const auto share = [&](std::int64_t count) {
-    return static_cast<std::int64_t>(std::ceil(at.format.density * static_cast<double>(count) - 1e-9));
-  };
   if (all == 0 || at.format.density == 1) return all;
   const std::int64_t group = at.format.sparsity_group;
-  if (group == 0) return share(all);
+  if (group == 0) return kept(at.format, all);
   const Shape& input = nodes_[at.inputs.front()].shape;
   const std::int64_t row = std::visit(Overloaded{[&](const Convolution& op) { return input[1] / op.groups; },
                                                  [&](const TransposedConvolution& op) { return input[1] / op.groups; },
                                                  [&](const auto&) { return input.back(); }},
                                       at.op);
-  return all / row * (row / group * share(group) + share(row % group));
+  return all / row * (row / group * kept(at.format, group) + kept(at.format, row % group));
 }
 
 std::int64_t Network::macs(NodeId id) const { return counts_.at(id).macs; }

@@ -252,6 +252,24 @@ struct TopK {
   bool operator==(const TopK&) const = default;
 };
 
+/// What a deformable convolution reads (Dai et al., "Deformable convolutional networks", arXiv:1703.06211, eq. 2 to 4): the
+/// values of an (N, C, H, W) image under a window whose taps the second input displaces, interpolated bilinearly, zeros
+/// outside. Offsets (N, 2·kernel_h·kernel_w, H', W') are pixels, of each tap first down, then to the right →
+/// (N, C·kernel_h·kernel_w, H', W'), the taps of a channel side by side: a 1×1 convolution of these with as many groups is
+/// the deformable convolution. H' and W' are a convolution's. Two restrictions spare hardware (Huang et al., "CoDeNet",
+/// FPGA 2021, arXiv:2006.08357): a limited range and a fixed shape.
+struct DeformableSampling {
+  std::int64_t kernel_h = 3, kernel_w = 3;
+  std::int64_t stride_h = 1, stride_w = 1;
+  std::int64_t padding_h = 0, padding_w = 0;
+  std::int64_t dilation_h = 1, dilation_w = 1;
+  std::int64_t range = 0;  ///< offsets end at ±range pixels; 0: they do not
+  /// The window stays a rectangle: offsets (N, 1, H', W') say how many more pixels lie between neighbouring taps, seen from
+  /// the centre.
+  bool square = false;
+  bool operator==(const DeformableSampling&) const = default;
+};
+
 /// An operator known by its name, its output and what it counts only; any number of inputs.
 struct Other {
   std::string type;
@@ -270,7 +288,8 @@ using Operator =
     std::variant<Input, Zeros, Convolution, Linear, MatMul, Pool, GlobalPool, Add, Multiply, Concat,
                  Activation, BatchNormalization, LayerNormalization, Softmax, Flatten, Identity, Constant,
                  Embedding, TransposedConvolution, WindowPool, Elementwise, Reduce, RmsNormalization, Reshape,
-                 Transpose, Slice, Pad, Resize, Expand, TopK, Other, Outputs>;
+                 Transpose, Slice, Pad, Resize, Expand, TopK, Other, Outputs,
+                 DeformableSampling>;
 
 /// The operator's snake_case name: "convolution", "batch_normalization", ….
 std::string_view name_of(const Operator& op);
@@ -299,6 +318,10 @@ NumberFormat merged(const NumberFormat& format, const NumberFormat& outer);
 
 /// "4-bit weights, 8-bit activations, 2:4 sparse"; empty where nothing is said.
 std::string to_string(const NumberFormat& format);
+
+/// Of so many weights that a format speaks of together (a group in a row, or all of a layer) how many it lets be other than
+/// 0: their share, rounded up.
+std::int64_t kept(const NumberFormat& format, std::int64_t weights);
 
 struct Node {
   std::string name;  ///< unique in the network, a dotted path: "stage1.block2.conv"

@@ -19,7 +19,7 @@ constexpr std::size_t max_depth = 200;     // of bodies within bodies, blocks in
 constexpr std::size_t max_names = 1'000;   // of a body
 constexpr std::size_t max_path = 512;      // letters
 constexpr std::size_t max_decisions = 2'000;
-constexpr double max_whole = 9007199254740992.0;
+constexpr double max_exact = 9007199254740992.0;
 
 /// A number or a word that a name stands for.
 struct Value {
@@ -319,7 +319,7 @@ class Compiler {
   }
 
   static double whole(double number, const Config& config, std::string_view what) {
-    if (number != std::floor(number) || !(std::abs(number) <= max_whole)) {
+    if (number != std::floor(number) || !(std::abs(number) <= max_exact)) {
       const std::string computed = parse_number(config.text()) ? "" : fmt::format(" ('{}')", config.text());
       config.fail(fmt::format("{} must be a whole number, not {}{}", what, shortest(number), computed));
     }

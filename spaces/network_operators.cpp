@@ -147,6 +147,17 @@ std::vector<OperatorKind> make_kinds() {
       {"expand", 1, 1, {list("shape")}, {}, [](Values v) -> Operator { return Expand{v[0].list}; }},
       {"top_k", 1, 1, {required("k"), flag("indices", false)}, {},
        [](Values v) -> Operator { return TopK{whole(v[0]), truth(v[1])}; }},
+      {"deformable_sampling", 2, 2,
+       {number("kernel_h", 3), number("kernel_w", 3), number("stride_h", 1), number("stride_w", 1),
+        number("padding_h", same), number("padding_w", same), number("dilation_h", 1), number("dilation_w", 1),
+        number("range", 0), flag("square", false)},
+       window_shorts,
+       [](Values v) -> Operator {
+         return DeformableSampling{.kernel_h = whole(v[0]), .kernel_w = whole(v[1]), .stride_h = whole(v[2]),
+                                   .stride_w = whole(v[3]), .padding_h = padding(v[4], whole(v[0]), whole(v[6])),
+                                   .padding_w = padding(v[5], whole(v[1]), whole(v[7])), .dilation_h = whole(v[6]),
+                                   .dilation_w = whole(v[7]), .range = whole(v[8]), .square = truth(v[9])};
+       }},
       {"other", 0, any, {required("type", Kind::text), list("shape"), number("macs", 0), number("parameters", 0)}, {},
        [](Values v) -> Operator { return Other{v[0].text, v[1].list, whole(v[2]), whole(v[3])}; }},
       {"outputs", 1, any, {}, {}, [](Values) -> Operator { return Outputs{}; }},

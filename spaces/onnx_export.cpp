@@ -8,6 +8,7 @@
 
 #include "core/errors.hpp"
 #include "spaces/onnx.hpp"
+#include "spaces/onnx_functions.hpp"
 
 namespace duet {
 namespace {
@@ -210,6 +211,15 @@ class Exporter {
     tensor.set_name(part(suffix));
     tensor.set_data_type(TensorProto::FLOAT);
     tensor.add_float_data(value);
+    return tensor.name();
+  }
+
+  std::string floats(const char* suffix, const Shape& shape, const std::vector<float>& values) {
+    TensorProto& tensor = *graph().add_initializer();
+    tensor.set_name(part(suffix));
+    tensor.set_data_type(TensorProto::FLOAT);
+    for (const std::int64_t extent : shape) tensor.add_dims(extent);
+    tensor.set_raw_data(std::string(bytes_of(values)));
     return tensor.name();
   }
 
@@ -458,6 +468,87 @@ class Exporter {
     made.add_output(op.indices ? part("values") : node().name);
     made.add_output(op.indices ? node().name : part("indices"));
     set(made, "axis", std::int64_t{-1});
+  }
+
+  /// Opset 17 has no deformable convolution: a call of the model's own function, whose attributes say to duet what its
+  /// tensors say to everybody else.
+  void write(const DeformableSampling& op) {
+    define_deformable_sampling();
+    const Shape &in = input_shape(), &out = node().shape;
+    const std::int64_t taps = op.kernel_h * op.kernel_w;
+    const auto unit = [](std::int64_t extent) { return 2 / static_cast<float>(extent); };
+    std::vector<float> window, factors;
+    for (std::int64_t tap = 0; tap < taps; ++tap) {
+      const std::int64_t ky = tap / op.kernel_w, kx = tap % op.kernel_w;
+      for (const std::int64_t twice : {2 * ky - (op.kernel_h - 1), 2 * kx - (op.kernel_w - 1)}) {
+        factors.push_back(static_cast<float>(twice) / 2);
+      }
+      for (std::int64_t at = 0; at < out[2] * out[3]; ++at) {
+        const std::int64_t y = at / out[3] * op.stride_h - op.padding_h + ky * op.dilation_h;
+        const std::int64_t x = at % out[3] * op.stride_w - op.padding_w + kx * op.dilation_w;
+        // The first pixel is centred half a pixel from the border.
+        window.push_back((static_cast<float>(x) + 0.5F) * unit(in[3]) - 1);
+        window.push_back((static_cast<float>(y) + 0.5F) * unit(in[2]) - 1);
+      }
+    }
+    const float range = op.range == 0 ? std::numeric_limits<float>::max() : static_cast<float>(op.range);
+    const Ints by_tap{out[0], op.square ? 1 : taps, op.square ? 1 : 2, out[2], out[3]};
+    NodeProto& made = add(deformable_sampling, node().name,
+                          {input(0), input(1), integers("by_tap", by_tap),
+                           op.square ? floats("factors", {1, taps, 2, 1, 1}, factors) : floats("factors", {1, 1, 1, 1, 1}, {1}),
+                           number("least", -range), number("most", range), floats("units", {2}, {unit(in[3]), unit(in[2])}),
+                           floats("window", {1, taps, out[2], out[3], 2}, window),
+                           integers("grid_shape", {out[0], taps * out[2], out[3], 2}), integers("shape", out)});
+    made.set_domain(own_domain);
+    set(made, "dilations", Ints{op.dilation_h, op.dilation_w});
+    set(made, "kernel_shape", Ints{op.kernel_h, op.kernel_w});
+    set(made, "pads", Ints{op.padding_h, op.padding_w, op.padding_h, op.padding_w});
+    set(made, "range", op.range);
+    set(made, "square", std::int64_t{op.square ? 1 : 0});
+    set(made, "strides", Ints{op.stride_h, op.stride_w});
+  }
+
+  /// GridSample reads an image where a grid says, to the right and down, in units of half the image from its centre. The taps
+  /// stand one below the other there.
+  void define_deformable_sampling() {
+    if (model_.functions_size() > 0) return;
+    auto* domain = model_.add_opset_import();
+    domain->set_domain(own_domain);
+    domain->set_version(1);
+    onnx::FunctionProto& function = *model_.add_functions();
+    function.set_domain(own_domain);
+    function.set_name(deformable_sampling);
+    function.add_opset_import()->set_version(17);
+    for (const char* name : {"image", "offsets", "by_tap", "factors", "least", "most", "units", "window", "grid_shape", "shape"}) {
+      function.add_input(name);
+    }
+    for (const char* name : {"dilations", "kernel_shape", "pads", "range", "square", "strides"}) function.add_attribute(name);
+    function.add_output("sampled");
+    const auto step = [&](const char* type, const char* output, const std::vector<const char*>& inputs) -> NodeProto& {
+      NodeProto& made = *function.add_node();
+      made.set_op_type(type);
+      made.add_output(output);
+      for (const char* input : inputs) made.add_input(input);
+      return made;
+    };
+    step("Reshape", "given", {"offsets", "by_tap"});
+    step("Mul", "displaced", {"given", "factors"});
+    step("Clip", "limited", {"displaced", "least", "most"});
+    set(step("Transpose", "pairs", {"limited"}), "perm", Ints{0, 1, 3, 4, 2});
+    NodeProto& order = step("Constant", "right_first", {});
+    AttributeProto& value = *order.add_attribute();
+    value.set_name("value_ints");
+    value.set_type(AttributeProto::INTS);
+    for (const std::int64_t axis : {1, 0}) value.add_ints(axis);
+    set(step("Gather", "turned", {"pairs", "right_first"}), "axis", std::int64_t{4});
+    step("Mul", "scaled", {"turned", "units"});
+    step("Add", "places", {"scaled", "window"});
+    step("Reshape", "grid", {"places", "grid_shape"});
+    NodeProto& sample = step("GridSample", "values", {"image", "grid"});
+    set(sample, "align_corners", std::int64_t{0});
+    set(sample, "mode", std::string("bilinear"));
+    set(sample, "padding_mode", std::string("zeros"));
+    step("Reshape", "sampled", {"values", "shape"});
   }
 
   void write(const Other& op) { unknown(op.type); }

@@ -18,7 +18,10 @@ using onnx::NodeProto;
 class Expansion {
  public:
   explicit Expansion(const onnx::ModelProto& model) {
-    for (const FunctionProto& function : model.functions()) functions_[{function.domain(), function.name()}] = &function;
+    for (const FunctionProto& function : model.functions()) {
+      if (function.domain() == own_domain && function.name() == deformable_sampling) continue;
+      functions_[{function.domain(), function.name()}] = &function;
+    }
   }
 
   onnx::GraphProto run(const onnx::GraphProto& graph) {

@@ -579,6 +579,7 @@ class Importer {
     infer(node);
     if (fold(node)) return;
     const std::string& type = node.op_type();
+    if (node.domain() == own_domain && type == deformable_sampling) return sampling(node);
     if (!node.domain().empty() && node.domain() != "ai.onnx") return other(node, "an operator from outside ONNX");
 
     if (type == "Conv" || type == "QLinearConv" || type == "ConvInteger") return convolution(node);
@@ -1208,6 +1209,22 @@ class Importer {
       values_[node.output(1)].node = values_[node.output(0)].node;
       values_[node.output(1)].shape = values_[node.output(0)].shape;
     }
+  }
+
+  /// A function that duet wrote.
+  void sampling(const NodeProto& node) {
+    if (!has(node, 0) || !has(node, 1)) throw Refusal("needs an image and offsets");
+    const Shape image = shape(node, 0);
+    if (image.size() != 4) throw Refusal("needs an image");
+    const WindowOf w = window(node, image, integers(node, "kernel_shape").value_or(Ints{}));
+    if (w.pads[0] != w.pads[2] || w.pads[1] != w.pads[3]) throw Refusal("its padding is not the same on both sides");
+    NodeId x = input(node, 0);
+    const NodeId offsets = input(node, 1);
+    values_.at(node.output(0)).type = value(node, 0).type;
+    finish(node,
+           DeformableSampling{w.kernel[0], w.kernel[1], w.strides[0], w.strides[1], w.pads[0], w.pads[1], w.dilations[0],
+                              w.dilations[1], integer(node, "range", 0), integer(node, "square", 0) != 0},
+           {x, offsets});
   }
 
   void global_pool(const NodeProto& node) {

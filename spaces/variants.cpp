@@ -14,7 +14,17 @@
 namespace duet {
 namespace {
 
-const std::vector<std::string> replacement_names{"none", "depthwise_separable", "max_pool"};
+const std::vector<std::string> replacement_names{"none", "depthwise_separable", "max_pool", "deformable", "deformable_depthwise"};
+
+const std::vector<std::string> offset_shapes{"free", "square"};
+
+bool deformable(Replacement replacement) {
+  return replacement == Replacement::deformable || replacement == Replacement::deformable_depthwise;
+}
+
+Replacement replacement_called(std::string_view name) {
+  return static_cast<Replacement>(std::find(replacement_names.begin(), replacement_names.end(), name) - replacement_names.begin());
+}
 
 const std::vector<Option> option_table{
     {.name = "segments",
@@ -46,6 +56,17 @@ const std::vector<Option> option_table{
      .fallback = "[]",
      .sentence = "What stands in for convolutions with a window, to choose from.",
      .words = replacement_names},
+    {.name = "offset_range",
+     .kind = Option::Kind::integers,
+     .fallback = "[0]",
+     .sentence = "Of deformable replacements: how far offsets reach, in pixels, to choose from; 0: anywhere.",
+     .minimum = 0,
+     .maximum = 65'536},
+    {.name = "offset_shape",
+     .kind = Option::Kind::words,
+     .fallback = "[free]",
+     .sentence = "Of deformable replacements, to choose from: offsets of each tap (free), or of the window's extent (square).",
+     .words = offset_shapes},
     {.name = "resolution",
      .kind = Option::Kind::integers,
      .fallback = "[]",
@@ -87,59 +108,122 @@ std::vector<double> ascending(const Options& options, std::string_view name) {
   return values;
 }
 
-bool window(const Convolution& op) { return op.kernel_h > 1 || op.kernel_w > 1; }
-
-/// `origin`: for every node of the result the one it stands for.
-Network replace(const Network& network, std::span<const Replacement> replacements, std::vector<NodeId>& origin) {
-  Network result;
-  std::vector<NodeId> renumbered(network.nodes().size());
-  const auto add = [&](NodeId id, std::string name, Operator op, NodeIds inputs) {
-    origin.push_back(id);
-    const NodeId added = result.add(std::move(name), std::move(op), std::move(inputs));
-    if (is_layer(result.node(added).op)) result.set_format(added, network.node(id).format);
-    return added;
-  };
-  for (NodeId id = 0; id < network.nodes().size(); ++id) {
-    const Node& node = network.node(id);
-    NodeIds inputs;
-    for (const NodeId input : node.inputs) inputs.push_back(renumbered[input]);
-    const auto* convolution = std::get_if<Convolution>(&node.op);
-    if (convolution != nullptr && replacements[id] == Replacement::depthwise_separable && window(*convolution) &&
-        convolution->groups == 1) {
-      Convolution depthwise = *convolution;
-      depthwise.out_channels = depthwise.groups = network.node(node.inputs[0]).shape[1];
-      depthwise.bias = false;
-      renumbered[id] = add(id, node.name + ".depthwise", depthwise, std::move(inputs));
-      renumbered[id] = add(id, node.name, Convolution{.out_channels = convolution->out_channels, .bias = convolution->bias},
-                           {renumbered[id]});
-    } else if (convolution != nullptr && replacements[id] == Replacement::max_pool && window(*convolution) &&
-               convolution->out_channels == network.node(node.inputs[0]).shape[1]) {
-      const WindowPool pool{.kind = Pool::Kind::max,
-                            .kernel_h = convolution->kernel_h,
-                            .kernel_w = convolution->kernel_w,
-                            .stride_h = convolution->stride_h,
-                            .stride_w = convolution->stride_w,
-                            .padding_top = convolution->padding_h,
-                            .padding_left = convolution->padding_w,
-                            .padding_bottom = convolution->padding_h,
-                            .padding_right = convolution->padding_w,
-                            .dilation_h = convolution->dilation_h,
-                            .dilation_w = convolution->dilation_w};
-      const bool square = pool.kernel_h == pool.kernel_w && pool.stride_h == pool.stride_w && pool.dilation_h == 1 &&
-                          pool.dilation_w == 1 && pool.padding_top == pool.padding_left &&
-                          2 * pool.padding_top <= pool.kernel_h;
-      // The plain operator where it will do: trainers know it.
-      const Operator op = square ? Operator(Pool{.kind = Pool::Kind::max, .kernel = pool.kernel_h, .stride = pool.stride_h,
-                                                 .padding = pool.padding_top})
-                                 : Operator(pool);
-      renumbered[id] = add(id, node.name, op, std::move(inputs));
-    } else {
-      renumbered[id] = add(id, node.name, node.op, std::move(inputs));
-    }
+/// Builds the network anew with some layers replaced.
+class Replacing {
+ public:
+  Replacing(const Network& network, std::span<const NodeReplacement> replacements)
+      : network_(network), replacements_(replacements), renumbered_(network.nodes().size()) {
+    for (id_ = 0; id_ < network.nodes().size(); ++id_) renumbered_[id_] = replace();
+    result_.set_output(renumbered_[network.output()]);
   }
-  result.set_output(renumbered[network.output()]);
-  return result;
-}
+
+  Network take() { return std::move(result_); }
+  /// For every node of the result the one it stands for.
+  const std::vector<NodeId>& origin() const { return origin_; }
+
+ private:
+  const Node& node() const { return network_.node(id_); }
+
+  NodeId add(std::string name, Operator op, NodeIds inputs) {
+    origin_.push_back(id_);
+    const NodeId added = result_.add(std::move(name), std::move(op), std::move(inputs));
+    if (is_layer(result_.node(added).op)) result_.set_format(added, node().format);
+    return added;
+  }
+
+  NodeId replace() {
+    NodeIds inputs;
+    for (const NodeId input : node().inputs) inputs.push_back(renumbered_[input]);
+    const auto* op = std::get_if<Convolution>(&node().op);
+    if (op != nullptr && (op->kernel_h > 1 || op->kernel_w > 1)) {
+      const NodeId x = inputs[0];
+      const std::int64_t channels = result_.node(x).shape[1];
+      switch (replacements_[id_].kind) {
+        case Replacement::none:
+          break;
+        case Replacement::depthwise_separable:
+          if (op->groups == 1) return separable(*op, x, node().name);
+          break;
+        case Replacement::max_pool:
+          if (op->out_channels == channels) return add(node().name, max_pool(*op), {x});
+          break;
+        case Replacement::deformable:
+          return add(node().name, of_taps(*op), {sampled(*op, x)});
+        case Replacement::deformable_depthwise:
+          if (op->groups != 1) break;
+          const NodeId depthwise = add(node().name + ".depthwise", of_taps(depthwise_of(*op, channels)), {sampled(*op, x)});
+          return add(node().name, pointwise_of(*op), {depthwise});
+      }
+    }
+    return add(node().name, node().op, std::move(inputs));
+  }
+
+  static Convolution depthwise_of(Convolution op, std::int64_t channels) {
+    op.out_channels = op.groups = channels;
+    op.bias = false;
+    return op;
+  }
+
+  static Convolution pointwise_of(const Convolution& op) { return {.out_channels = op.out_channels, .bias = op.bias}; }
+
+  /// The convolution of taps that stand side by side as channels.
+  static Convolution of_taps(const Convolution& op) {
+    return {.out_channels = op.out_channels, .groups = op.groups, .bias = op.bias};
+  }
+
+  NodeId separable(const Convolution& op, NodeId x, const std::string& name) {
+    const NodeId depthwise = add(name + ".depthwise", depthwise_of(op, result_.node(x).shape[1]), {x});
+    return add(name, pointwise_of(op), {depthwise});
+  }
+
+  /// What a deformable convolution reads.
+  NodeId sampled(const Convolution& op, NodeId x) {
+    const NodeReplacement& how = replacements_[id_];
+    Convolution offsets = op;
+    offsets.out_channels = how.square_offsets ? 1 : 2 * op.kernel_h * op.kernel_w;
+    offsets.bias = true;
+    const bool cheap = op.groups > 1 || how.kind == Replacement::deformable_depthwise;
+    offsets.groups = 1;
+    const std::string name = node().name + ".offsets";
+    const NodeId displaced = cheap ? separable(offsets, x, name) : add(name, offsets, {x});
+    const DeformableSampling sampling{.kernel_h = op.kernel_h,
+                                      .kernel_w = op.kernel_w,
+                                      .stride_h = op.stride_h,
+                                      .stride_w = op.stride_w,
+                                      .padding_h = op.padding_h,
+                                      .padding_w = op.padding_w,
+                                      .dilation_h = op.dilation_h,
+                                      .dilation_w = op.dilation_w,
+                                      .range = how.offset_range,
+                                      .square = how.square_offsets};
+    return add(node().name + ".sampled", sampling, {x, displaced});
+  }
+
+  static Operator max_pool(const Convolution& op) {
+    const bool square = op.kernel_h == op.kernel_w && op.stride_h == op.stride_w && op.dilation_h == 1 && op.dilation_w == 1 &&
+                        op.padding_h == op.padding_w && 2 * op.padding_h <= op.kernel_h;
+    // The plain operator where it will do: trainers know it.
+    if (square) return Pool{.kind = Pool::Kind::max, .kernel = op.kernel_h, .stride = op.stride_h, .padding = op.padding_h};
+    return WindowPool{.kind = Pool::Kind::max,
+                      .kernel_h = op.kernel_h,
+                      .kernel_w = op.kernel_w,
+                      .stride_h = op.stride_h,
+                      .stride_w = op.stride_w,
+                      .padding_top = op.padding_h,
+                      .padding_left = op.padding_w,
+                      .padding_bottom = op.padding_h,
+                      .padding_right = op.padding_w,
+                      .dilation_h = op.dilation_h,
+                      .dilation_w = op.dilation_w};
+  }
+
+  const Network& network_;
+  std::span<const NodeReplacement> replacements_;
+  std::vector<NodeId> renumbered_;
+  Network result_;
+  std::vector<NodeId> origin_;
+  NodeId id_ = 0;
+};
 
 class Variants final : public DesignPart {
  public:
@@ -150,7 +234,16 @@ class Variants final : public DesignPart {
         activation_bits_(ascending(options, "activation_bits")),
         sparsities_(options.list("sparsity")),
         replacements_(options.list("replacement")),
+        offset_ranges_(ascending(options, "offset_range")),
+        offset_shapes_(options.list("offset_shape")),
         resolutions_(ascending(options, "resolution")) {
+    const bool any = std::any_of(replacements_.begin(), replacements_.end(),
+                                 [](const std::string& name) { return deformable(replacement_called(name)); });
+    for (const std::string_view name : {"offset_range", "offset_shape"}) {
+      if (!any && options.given(name)) options.fail(name, "is about deformable replacements, and 'replacement' lists none");
+    }
+    if (offset_ranges_.empty()) options.fail("offset_range", "needs at least one value");
+    if (offset_shapes_.empty()) options.fail("offset_shape", "needs at least one value");
     for (std::size_t i = 0; i < sparsities_.size(); ++i) {
       const auto format = read_sparsity(sparsities_[i]);
       if (!format) {
@@ -177,9 +270,7 @@ class Variants final : public DesignPart {
       if (!sparsities_.empty()) {
         of_segment.push_back(choice("sparsity", sparsities_, "Share of zeros among the weights, or how many of how many are kept."));
       }
-      if (!replacements_.empty()) {
-        of_segment.push_back(choice("replacement", replacements_, "What stands in for convolutions with a window."));
-      }
+      if (!replacements_.empty()) of_segment.push_back(replacement_node());
       if (!of_segment.empty()) dimensions.push_back(group(fmt::format("segment{}", i), std::move(of_segment)));
     }
     std::vector<SpaceNode> nodes = part_->nodes();
@@ -206,6 +297,34 @@ class Variants final : public DesignPart {
   std::optional<Network> network(const Assignment& assignment) const override { return build(assignment); }
 
  private:
+  /// What varies of a deformable replacement lies below it.
+  SpaceNode replacement_node() const {
+    std::vector<OptionNode> kinds;
+    for (const std::string& name : replacements_) {
+      OptionNode& kind = kinds.emplace_back(OptionNode{name, {}});
+      if (!deformable(replacement_called(name))) continue;
+      if (offset_ranges_.size() > 1) {
+        kind.children.push_back(ordinal("offset_range", offset_ranges_, "1", "How far offsets reach, in pixels; 0: anywhere."));
+      }
+      if (offset_shapes_.size() > 1) {
+        kind.children.push_back(choice("offset_shape", offset_shapes_, "Whether offsets are of each tap or of the window's extent."));
+      }
+    }
+    return choice("replacement", std::move(kinds), "What stands in for convolutions with a window.");
+  }
+
+  NodeReplacement replacement(const Assignment& assignment, std::size_t segment) const {
+    const std::string chosen = path(segment, "replacement");
+    const std::string& name = assignment.option(chosen);
+    NodeReplacement how{.kind = replacement_called(name)};
+    if (!deformable(how.kind)) return how;
+    const std::string below = fmt::format("{}.{}.", chosen, name);
+    how.offset_range = offset_ranges_.size() > 1 ? assignment.integer(below + "offset_range")
+                                                 : static_cast<std::int64_t>(offset_ranges_[0]);
+    how.square_offsets = (offset_shapes_.size() > 1 ? assignment.option(below + "offset_shape") : offset_shapes_[0]) == "square";
+    return how;
+  }
+
   /// Some designs for each resolution: what networks of the space cannot be is found at once.
   void probe(const Options& options) const {
     if (!resolutions_.empty()) {
@@ -257,17 +376,13 @@ class Variants final : public DesignPart {
     for (std::size_t i = 0; i < layers.size(); ++i) segment[layers[i]] = 1 + i * segments_ / layers.size();
 
     if (!replacements_.empty()) {
-      std::vector<Replacement> replacements(network.nodes().size(), Replacement::none);
-      for (const NodeId id : layers) {
-        const std::string& chosen = assignment.option(path(segment[id], "replacement"));
-        const auto found = std::find(replacement_names.begin(), replacement_names.end(), chosen);
-        replacements[id] = static_cast<Replacement>(found - replacement_names.begin());
-      }
-      std::vector<NodeId> origin;
-      network = replace(network, replacements, origin);
+      std::vector<NodeReplacement> replacements(network.nodes().size());
+      for (const NodeId id : layers) replacements[id] = replacement(assignment, segment[id]);
+      Replacing replacing(network, replacements);
       std::vector<std::size_t> moved;
-      for (const NodeId id : origin) moved.push_back(segment[id]);
+      for (const NodeId id : replacing.origin()) moved.push_back(segment[id]);
       segment = std::move(moved);
+      network = replacing.take();
     }
     for (NodeId id = 0; id < network.nodes().size(); ++id) {
       if (segment[id] == 0 || !is_layer(network.node(id).op)) continue;
@@ -295,6 +410,8 @@ class Variants final : public DesignPart {
   std::vector<std::string> sparsities_;
   std::vector<NumberFormat> formats_;  ///< of `sparsities_`
   std::vector<std::string> replacements_;
+  std::vector<double> offset_ranges_;
+  std::vector<std::string> offset_shapes_;
   std::vector<double> resolutions_;
 };
 
@@ -306,9 +423,8 @@ std::shared_ptr<const DesignPart> with_variants(std::shared_ptr<const DesignPart
   return std::make_shared<Variants>(std::move(part), options);
 }
 
-Network replaced(const Network& network, std::span<const Replacement> replacements) {
-  std::vector<NodeId> origin;
-  return replace(network, replacements, origin);
+Network replaced(const Network& network, std::span<const NodeReplacement> replacements) {
+  return Replacing(network, replacements).take();
 }
 
 Network resized(const Network& network, std::int64_t height, std::int64_t width) {

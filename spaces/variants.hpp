@@ -31,10 +31,24 @@ enum class Replacement {
   depthwise_separable,
   /// Maximum pooling of the same window and stride, for convolutions that keep the number of channels: no parameters.
   max_pool,
+  /// The same convolution of what a DeformableSampling reads. Its offsets come from one more convolution of the same window,
+  /// with a bias; where the replaced one has groups that is depthwise, and one of 1×1 follows.
+  deformable,
+  /// Both: a depthwise deformable convolution and one of 1×1, for convolutions without groups (Huang et al., "CoDeNet",
+  /// arXiv:2006.08357, section 3).
+  deformable_depthwise,
+};
+
+/// What stands in for one node.
+struct NodeReplacement {
+  Replacement kind = Replacement::none;
+  std::int64_t offset_range = 0;  ///< DeformableSampling::range
+  bool square_offsets = false;    ///< DeformableSampling::square
 };
 
 /// The network with some layers replaced, by node id; where the operator does not qualify the node stays as it is. Nodes
-/// keep their names; what is added before one is called after it. \pre replacements.size() == network.nodes().size()
-Network replaced(const Network& network, std::span<const Replacement> replacements);
+/// keep their names, and layers their formats, which what is added has too; it is called after what it stands before.
+/// \pre replacements.size() == network.nodes().size()
+Network replaced(const Network& network, std::span<const NodeReplacement> replacements);
 
 }  // namespace duet

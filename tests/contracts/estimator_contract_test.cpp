@@ -21,7 +21,7 @@ DesignSpace read_space(const std::string& yaml) {
   return DesignSpace::read(Config::parse(yaml, "space.yaml"), catalog);
 }
 
-Catalog<EstimatorPlugin> builtin_catalog() {
+Catalog<EstimatorPlugin> builtin_estimators() {
   Catalog<EstimatorPlugin> catalog("estimator");
   add_builtin_estimators(catalog);
   return catalog;
@@ -73,7 +73,7 @@ TEST_P(BuiltinEstimator, KeepsTheContract) {
   testing::write_file(folder / "sim.sh", "#!/bin/sh\ncksum | sed 's/ .*/}}/; s/^/{\"metrics\":{\"v\":/'\n");
   std::filesystem::permissions(folder / "sim.sh", std::filesystem::perms::owner_all);
 
-  const Catalog<EstimatorPlugin> catalog = builtin_catalog();
+  const Catalog<EstimatorPlugin> catalog = builtin_estimators();
   const EstimatorPlugin& plugin = catalog.at(GetParam());
   const DesignSpace space = read_space(one.space);
   const Environment environment{1, folder.path(), &space};
@@ -89,7 +89,7 @@ TEST_P(BuiltinEstimator, KeepsTheContract) {
   expect_estimator_contract(plugin, options, environment, one.settings);
 }
 
-INSTANTIATE_TEST_SUITE_P(Catalog, BuiltinEstimator, ::testing::ValuesIn(builtin_catalog().names()),
+INSTANTIATE_TEST_SUITE_P(Catalog, BuiltinEstimator, ::testing::ValuesIn(builtin_estimators().names()),
                          [](const auto& instance) { return instance.param; });
 
 // --- The checks themselves

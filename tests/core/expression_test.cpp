@@ -46,16 +46,16 @@ double read(std::size_t symbol) {
   return values[symbol];
 }
 
-Expression parse(std::string_view text) {
+Expression expression_of(std::string_view text) {
   return Expression::parse(text, symbols());
 }
 double value(std::string_view text) {
-  return parse(text).evaluate(read);
+  return expression_of(text).evaluate(read);
 }
 
 std::string message(std::string_view text) {
   try {
-    parse(text);
+    expression_of(text);
   } catch (const ConfigError& error) {
     return error.what();
   }
@@ -129,8 +129,8 @@ TEST(Expression, Texts) {
   EXPECT_EQ(value("accelerator.dataflow == other.dataflow"), 1);
   EXPECT_EQ(value("accelerator.dataflow != other.dataflow"), 0);
   const auto elsewhere = [](std::size_t symbol) { return symbol == 9 ? 0.0 : read(symbol); };
-  EXPECT_EQ(parse("accelerator.dataflow == other.dataflow").evaluate(elsewhere), 0);
-  EXPECT_EQ(parse("other.dataflow == accelerator.dataflow").evaluate(elsewhere), 0);
+  EXPECT_EQ(expression_of("accelerator.dataflow == other.dataflow").evaluate(elsewhere), 0);
+  EXPECT_EQ(expression_of("other.dataflow == accelerator.dataflow").evaluate(elsewhere), 0);
 }
 
 TEST(Expression, TextMistakes) {
@@ -184,8 +184,8 @@ TEST(Expression, AbsenceSpreadsExceptThroughAndOr) {
         "off < 1",     "1 <= off",    "not off",     "if(off, 1, 2)", "if(1, off, 2)", "off and off",
         "off or off",  "0 / 0",       "sqrt(-1)",    "5 % 0"}) {
     EXPECT_TRUE(std::isnan(value(text))) << text;
-    EXPECT_EQ(parse(text).holds(read), std::nullopt) << text;
-    EXPECT_EQ(parse(text).violation(read), 0) << text;
+    EXPECT_EQ(expression_of(text).holds(read), std::nullopt) << text;
+    EXPECT_EQ(expression_of(text).violation(read), 0) << text;
   }
   EXPECT_EQ(value("off > 1 and 1"), 1);
   EXPECT_EQ(value("0 and off > 1"), 0);
@@ -196,58 +196,58 @@ TEST(Expression, AbsenceSpreadsExceptThroughAndOr) {
 }
 
 TEST(Expression, HoldsTakesNumbers) {
-  EXPECT_EQ(parse("rows").holds(read), true);
-  EXPECT_EQ(parse("rows - 64").holds(read), false);
-  EXPECT_EQ(parse("1 / 0 > 5").holds(read), true);
+  EXPECT_EQ(expression_of("rows").holds(read), true);
+  EXPECT_EQ(expression_of("rows - 64").holds(read), false);
+  EXPECT_EQ(expression_of("1 / 0 > 5").holds(read), true);
 }
 
 TEST(Expression, Violation) {
-  EXPECT_EQ(parse("rows * columns <= 1024").violation(read), 1);  // 2048 against 1024
-  EXPECT_EQ(parse("rows * columns <= 2048").violation(read), 0);
-  EXPECT_EQ(parse("rows >= 128").violation(read), 0.5);
-  EXPECT_EQ(parse("rows <= 0.5").violation(read), 63.5);  // absolute where |b| ≤ 1
-  EXPECT_GT(parse("rows < 64").violation(read), 0);
-  EXPECT_LT(parse("rows < 64").violation(read), 1e-300);
-  EXPECT_EQ(parse("rows == 63").violation(read), 1);
-  EXPECT_EQ(parse("rows >= 128 and rows * columns <= 1024").violation(read), 1.5);
-  EXPECT_EQ(parse("rows >= 128 or rows * columns <= 1024").violation(read), 0.5);
-  EXPECT_EQ(parse("rows >= 128 or columns == 32").violation(read), 0);
-  EXPECT_EQ(parse("off >= 128 or rows >= 128").violation(read), 0.5);
-  EXPECT_EQ(parse("off >= 128 and rows >= 128").violation(read), 0.5);
-  EXPECT_EQ(parse("not rows >= 1").violation(read), 1);
-  EXPECT_EQ(parse("if(active(off), off > 1, rows >= 128)").violation(read), 0.5);
-  EXPECT_EQ(parse("rows <= -1/0").violation(read), std::numeric_limits<double>::infinity());
-  EXPECT_EQ(parse("1/0 < 1/0").violation(read), std::numeric_limits<double>::infinity());
-  EXPECT_EQ(parse("columns - 32").violation(read), 1);
+  EXPECT_EQ(expression_of("rows * columns <= 1024").violation(read), 1);  // 2048 against 1024
+  EXPECT_EQ(expression_of("rows * columns <= 2048").violation(read), 0);
+  EXPECT_EQ(expression_of("rows >= 128").violation(read), 0.5);
+  EXPECT_EQ(expression_of("rows <= 0.5").violation(read), 63.5);  // absolute where |b| ≤ 1
+  EXPECT_GT(expression_of("rows < 64").violation(read), 0);
+  EXPECT_LT(expression_of("rows < 64").violation(read), 1e-300);
+  EXPECT_EQ(expression_of("rows == 63").violation(read), 1);
+  EXPECT_EQ(expression_of("rows >= 128 and rows * columns <= 1024").violation(read), 1.5);
+  EXPECT_EQ(expression_of("rows >= 128 or rows * columns <= 1024").violation(read), 0.5);
+  EXPECT_EQ(expression_of("rows >= 128 or columns == 32").violation(read), 0);
+  EXPECT_EQ(expression_of("off >= 128 or rows >= 128").violation(read), 0.5);
+  EXPECT_EQ(expression_of("off >= 128 and rows >= 128").violation(read), 0.5);
+  EXPECT_EQ(expression_of("not rows >= 1").violation(read), 1);
+  EXPECT_EQ(expression_of("if(active(off), off > 1, rows >= 128)").violation(read), 0.5);
+  EXPECT_EQ(expression_of("rows <= -1/0").violation(read), std::numeric_limits<double>::infinity());
+  EXPECT_EQ(expression_of("1/0 < 1/0").violation(read), std::numeric_limits<double>::infinity());
+  EXPECT_EQ(expression_of("columns - 32").violation(read), 1);
 }
 
 TEST(Expression, ExcessIsWhatIsLeftWhereItHolds) {
-  EXPECT_EQ(parse("rows * columns <= 1024").excess(read), 1);
-  EXPECT_EQ(parse("rows * columns <= 2048").excess(read), 0);
-  EXPECT_EQ(parse("rows * columns <= 4096").excess(read), -0.5);
-  EXPECT_EQ(parse("rows >= 32").excess(read), -1);
-  EXPECT_EQ(parse("rows == 64").excess(read), -1);
-  EXPECT_EQ(parse("rows <= 128 and columns <= 128").excess(read), -0.5);  // the nearer one
-  EXPECT_EQ(parse("rows <= 128 and columns <= 16").excess(read), 1);      // what is left does not make up for it
-  EXPECT_EQ(parse("rows <= 128 or columns <= 16").excess(read), -0.5);
-  EXPECT_EQ(parse("rows <= 128 and off <= 1").excess(read), -0.5);
-  EXPECT_EQ(parse("if(active(off), off > 1, rows <= 128)").excess(read), -0.5);
-  EXPECT_EQ(parse("not rows <= 1").excess(read), -1);
-  EXPECT_EQ(parse("rows <= 1/0").excess(read), -std::numeric_limits<double>::infinity());
+  EXPECT_EQ(expression_of("rows * columns <= 1024").excess(read), 1);
+  EXPECT_EQ(expression_of("rows * columns <= 2048").excess(read), 0);
+  EXPECT_EQ(expression_of("rows * columns <= 4096").excess(read), -0.5);
+  EXPECT_EQ(expression_of("rows >= 32").excess(read), -1);
+  EXPECT_EQ(expression_of("rows == 64").excess(read), -1);
+  EXPECT_EQ(expression_of("rows <= 128 and columns <= 128").excess(read), -0.5);  // the nearer one
+  EXPECT_EQ(expression_of("rows <= 128 and columns <= 16").excess(read), 1);      // what is left does not make up for it
+  EXPECT_EQ(expression_of("rows <= 128 or columns <= 16").excess(read), -0.5);
+  EXPECT_EQ(expression_of("rows <= 128 and off <= 1").excess(read), -0.5);
+  EXPECT_EQ(expression_of("if(active(off), off > 1, rows <= 128)").excess(read), -0.5);
+  EXPECT_EQ(expression_of("not rows <= 1").excess(read), -1);
+  EXPECT_EQ(expression_of("rows <= 1/0").excess(read), -std::numeric_limits<double>::infinity());
 }
 
 TEST(Expression, ReadsAndExplain) {
   const Expression expression =
-      parse("columns * rows <= 1024 or sum(network.stage*.depth) > 2 and active(off)");
+      expression_of("columns * rows <= 1024 or sum(network.stage*.depth) > 2 and active(off)");
   EXPECT_THAT(expression.reads(), ElementsAre(0, 1, 2, 4, 5, 6));
   EXPECT_EQ(expression.explain(read),
             "columns (32) * rows (64) <= 1024 or sum(network.stage*.depth (3, 4, inactive)) > 2 and "
             "active(off (inactive))");
-  EXPECT_EQ(parse("accelerator.dataflow == weight_stationary").explain(read),
+  EXPECT_EQ(expression_of("accelerator.dataflow == weight_stationary").explain(read),
             "accelerator.dataflow (output_stationary) == weight_stationary");
   EXPECT_EQ(expression.text(), "columns * rows <= 1024 or sum(network.stage*.depth) > 2 and active(off)");
-  EXPECT_THAT(parse("rows + rows").reads(), ElementsAre(0));
-  EXPECT_THAT(parse("1").reads(), ElementsAre());
+  EXPECT_THAT(expression_of("rows + rows").reads(), ElementsAre(0));
+  EXPECT_THAT(expression_of("1").reads(), ElementsAre());
 }
 
 TEST(Expression, SyntaxMistakes) {
@@ -476,7 +476,7 @@ TEST(Expression, AgreesWithADirectComputation) {
 }
 
 TEST(Expression, EvaluationIsFast) {
-  const Expression expression = parse("rows * columns + negative * 2 <= 1024");
+  const Expression expression = expression_of("rows * columns + negative * 2 <= 1024");
   const Expression::Reader reader = read;
   constexpr int count = 200'000;
   double total = 0;

@@ -58,7 +58,7 @@ Options read(const std::string& text) {
   return Options::read(Config::parse(text, "exp.yaml"), table(), "strategy nsga2", reserved);
 }
 
-std::string message(const std::function<void()>& action) {
+std::string message_of(const std::function<void()>& action) {
   try {
     action();
   } catch (const ConfigError& error) {
@@ -107,41 +107,41 @@ TEST(Options, GivenValues) {
 }
 
 TEST(Options, MistakesPointAtTheValue) {
-  EXPECT_EQ(message([] { read("type: nsga2\npopulatoin: 4\n"); }),
+  EXPECT_EQ(message_of([] { read("type: nsga2\npopulatoin: 4\n"); }),
             "exp.yaml:2:1: unknown key 'populatoin' of strategy nsga2; did you mean 'population'?");
-  EXPECT_EQ(message([] { read("population: abc\n"); }),
+  EXPECT_EQ(message_of([] { read("population: abc\n"); }),
             "exp.yaml:1:13: 'population' must be a whole number, not 'abc'");
-  EXPECT_EQ(message([] { read("population: 1\n"); }),
+  EXPECT_EQ(message_of([] { read("population: 1\n"); }),
             "exp.yaml:1:13: 'population' must be at least 2, not 1");
-  EXPECT_EQ(message([] { read("mutation_rate: 2\n"); }),
+  EXPECT_EQ(message_of([] { read("mutation_rate: 2\n"); }),
             "exp.yaml:1:16: 'mutation_rate' must be at most 1, not 2");
-  EXPECT_EQ(message([] { read("sram: 5\n"); }), "exp.yaml:1:7: 'sram' needs a unit, for example '512KiB'");
-  EXPECT_EQ(message([] { read("sram: 5B\n"); }), "exp.yaml:1:7: 'sram' must be at least 1 KiB, not '5B'");
-  EXPECT_EQ(message([] { read("order: frist\n"); }),
+  EXPECT_EQ(message_of([] { read("sram: 5\n"); }), "exp.yaml:1:7: 'sram' needs a unit, for example '512KiB'");
+  EXPECT_EQ(message_of([] { read("sram: 5B\n"); }), "exp.yaml:1:7: 'sram' must be at least 1 KiB, not '5B'");
+  EXPECT_EQ(message_of([] { read("order: frist\n"); }),
             "exp.yaml:1:8: 'order' cannot be 'frist'; did you mean 'first'?");
-  EXPECT_EQ(message([] { read("sizes: [1, 0]\n"); }), "exp.yaml:1:12: 'sizes[1]' must be at least 1, not 0");
-  EXPECT_THAT(message([] { read("sizes: [9007199254740993]\n"); }),
+  EXPECT_EQ(message_of([] { read("sizes: [1, 0]\n"); }), "exp.yaml:1:12: 'sizes[1]' must be at least 1, not 0");
+  EXPECT_THAT(message_of([] { read("sizes: [9007199254740993]\n"); }),
               HasSubstr("must be at most 9007199254740992"));
-  EXPECT_EQ(message([] { read("files:\n"); }), "exp.yaml:1:1: 'files' must be a list, not empty");
-  EXPECT_EQ(message([] { read("label:\n"); }), "exp.yaml:1:1: 'label' must be a text, not empty");
-  EXPECT_EQ(message([] { read("[1]"); }), "exp.yaml:1:1: the document must be a mapping, not a list");
+  EXPECT_EQ(message_of([] { read("files:\n"); }), "exp.yaml:1:1: 'files' must be a list, not empty");
+  EXPECT_EQ(message_of([] { read("label:\n"); }), "exp.yaml:1:1: 'label' must be a text, not empty");
+  EXPECT_EQ(message_of([] { read("[1]"); }), "exp.yaml:1:1: the document must be a mapping, not a list");
 }
 
 TEST(Options, RequiredOptions) {
   const std::vector<Option> required = {{.name = "file", .kind = Kind::text, .sentence = "File."}};
   const Config root = Config::parse("search:\n  other: {}\n", "exp.yaml");
-  EXPECT_EQ(message([&] { Options::read(root.at("search").at("other"), required, "estimator tabular"); }),
+  EXPECT_EQ(message_of([&] { Options::read(root.at("search").at("other"), required, "estimator tabular"); }),
             "exp.yaml:2:10: missing key 'search.other.file' of estimator tabular");
-  EXPECT_EQ(message([&] { Options::defaults(required, "estimator tabular"); }),
+  EXPECT_EQ(message_of([&] { Options::defaults(required, "estimator tabular"); }),
             "missing key 'file' of estimator tabular");
 }
 
 TEST(Options, FailPointsAtValueOrOwner) {
   const Options options = read("type: nsga2\npopulation:   41\n");
-  EXPECT_EQ(message([&] { options.fail("population", "must be even"); }), "exp.yaml:2:15: must be even");
-  EXPECT_EQ(message([&] { options.fail("sram", "too small"); }), "exp.yaml:1:1: too small");
+  EXPECT_EQ(message_of([&] { options.fail("population", "must be even"); }), "exp.yaml:2:15: must be even");
+  EXPECT_EQ(message_of([&] { options.fail("sram", "too small"); }), "exp.yaml:1:1: too small");
   const Options defaults = Options::defaults(table(), "strategy nsga2");
-  EXPECT_EQ(message([&] { defaults.fail("sram", "too small"); }), "strategy nsga2: too small");
+  EXPECT_EQ(message_of([&] { defaults.fail("sram", "too small"); }), "strategy nsga2: too small");
 }
 
 TEST(Options, FingerprintCoversNamesAndValues) {

@@ -69,7 +69,7 @@ TEST(ParetoArchive, AgreesWithAPlainListOnTiesAndDuplicates) {
         for (Point& point : points) {
           for (double& value : point) value = static_cast<double>(random() % levels);
         }
-        expect_agreement(points, objectives, testing::PrintToString(seed));
+        expect_agreement(points, objectives, ::testing::PrintToString(seed));
       }
     }
   }
@@ -93,7 +93,7 @@ TEST(ParetoArchive, AgreesWhereFrontsAreLargeAndAdvance) {
       }
       points.push_back(point);
     }
-    expect_agreement(points, objectives, testing::PrintToString(objectives));
+    expect_agreement(points, objectives, ::testing::PrintToString(objectives));
   }
 }
 
@@ -106,12 +106,12 @@ TEST(ParetoArchive, InfinitiesAreValuesAndNothingComparesWithNaN) {
       for (double& value : point) value = values[random() % 5];
       if (point[0] > 0) point[0] += static_cast<double>(random() % 100);
     }
-    expect_agreement(points, objectives, testing::PrintToString(objectives));
+    expect_agreement(points, objectives, ::testing::PrintToString(objectives));
     // Large fronts with infinities among them.
     for (Point& point : points) {
       for (double& value : point) value = random() % 10 == 0 ? infinity : static_cast<double>(random());
     }
-    expect_agreement(points, objectives, testing::PrintToString(objectives));
+    expect_agreement(points, objectives, ::testing::PrintToString(objectives));
     ParetoArchive archive(objectives);
     EXPECT_FALSE(archive.insert(1, Point(objectives, std::nan(""))));
     EXPECT_TRUE(archive.empty());

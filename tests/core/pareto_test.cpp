@@ -9,7 +9,7 @@
 namespace duet {
 namespace {
 
-constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr double unbounded = std::numeric_limits<double>::infinity();
 
 /// Points with integer coordinates in 0 … levels - 1: small numbers of levels give ties and duplicates.
 std::vector<Point> grid_points(std::size_t count, std::size_t objectives, unsigned levels,
@@ -86,7 +86,7 @@ double counted_hypervolume(const std::vector<Point>& points, std::size_t objecti
 double inclusion_exclusion(const std::vector<Point>& points, const Point& reference) {
   double volume = 0;
   for (std::size_t subset = 1; subset < (std::size_t{1} << points.size()); ++subset) {
-    Point corner(reference.size(), -infinity);
+    Point corner(reference.size(), -unbounded);
     int sign = -1;
     for (std::size_t i = 0; i < points.size(); ++i) {
       if ((subset >> i & 1) == 0) continue;
@@ -118,7 +118,7 @@ TEST(ParetoFront, OfEqualPointsTheFirstOnly) {
 }
 
 TEST(ParetoFront, InfiniteObjectivesAreOrdinaryValues) {
-  const std::vector<Point> points = {{1, infinity}, {2, infinity}, {3, -infinity}, {4, 0}};
+  const std::vector<Point> points = {{1, unbounded}, {2, unbounded}, {3, -unbounded}, {4, 0}};
   EXPECT_EQ(pareto_front(points), (std::vector<std::size_t>{0, 2}));
 }
 
@@ -146,13 +146,13 @@ TEST(ParetoFront, OfAMillionPoints) {
   }
   const auto front = pareto_front(points);
   // The oracle walks the columns of equal x from left to right.
-  std::vector<double> lowest(100'000, infinity);
+  std::vector<double> lowest(100'000, unbounded);
   for (const Point& point : points) {
     double& column = lowest[static_cast<std::size_t>(point[0])];
     column = std::min(column, point[1]);
   }
   std::size_t expected = 0;
-  double least = infinity;
+  double least = unbounded;
   for (const double y : lowest) {
     expected += y < least ? 1 : 0;
     least = std::min(least, y);
@@ -188,25 +188,25 @@ TEST(CrowdingDistance, HandComputed) {
   const std::vector<Point> points = {{3, 5}, {0, 10}, {10, 0}, {1, 6}};
   const auto distance = crowding_distance(points);
   EXPECT_DOUBLE_EQ(distance[0], (10.0 - 1.0) / 10 + (6.0 - 0.0) / 10);
-  EXPECT_EQ(distance[1], infinity);
-  EXPECT_EQ(distance[2], infinity);
+  EXPECT_EQ(distance[1], unbounded);
+  EXPECT_EQ(distance[2], unbounded);
   EXPECT_DOUBLE_EQ(distance[3], (3.0 - 0.0) / 10 + (10.0 - 5.0) / 10);
 }
 
 TEST(CrowdingDistance, FewPointsAreAllExtreme) {
   EXPECT_TRUE(crowding_distance(std::vector<Point>{}).empty());
-  EXPECT_EQ(crowding_distance(std::vector<Point>{{1, 2}}), (std::vector<double>{infinity}));
-  EXPECT_EQ(crowding_distance(std::vector<Point>{{1, 2}, {2, 1}}), (std::vector<double>{infinity, infinity}));
+  EXPECT_EQ(crowding_distance(std::vector<Point>{{1, 2}}), (std::vector<double>{unbounded}));
+  EXPECT_EQ(crowding_distance(std::vector<Point>{{1, 2}, {2, 1}}), (std::vector<double>{unbounded, unbounded}));
 }
 
 TEST(CrowdingDistance, ConstantObjectivesAndDuplicatesAddNothing) {
   const std::vector<Point> points = {{0, 7}, {1, 7}, {1, 7}, {1, 7}, {4, 7}};
   const auto distance = crowding_distance(points);
-  EXPECT_EQ(distance[0], infinity);
+  EXPECT_EQ(distance[0], unbounded);
   EXPECT_DOUBLE_EQ(distance[1], 0.25);
   EXPECT_DOUBLE_EQ(distance[2], 0);
   EXPECT_DOUBLE_EQ(distance[3], 0.75);
-  EXPECT_EQ(distance[4], infinity);
+  EXPECT_EQ(distance[4], unbounded);
   EXPECT_EQ(crowding_distance(std::vector<Point>(4, Point{5, 5})), (std::vector<double>(4, 0.0)));
 }
 
@@ -328,10 +328,10 @@ TEST(Hypervolume, OfManyPointsIsWhatTheyAddOneByOne) {
 }
 
 TEST(Hypervolume, WithoutAnEndIsInfinite) {
-  EXPECT_EQ(hypervolume(std::vector<Point>{{-infinity, 0}, {0, 0}}, Point{1, 1}), infinity);
-  EXPECT_EQ(hypervolume(std::vector<Point>{{0, 0, 0}}, Point{1, infinity, 1}), infinity);
+  EXPECT_EQ(hypervolume(std::vector<Point>{{-unbounded, 0}, {0, 0}}, Point{1, 1}), unbounded);
+  EXPECT_EQ(hypervolume(std::vector<Point>{{0, 0, 0}}, Point{1, unbounded, 1}), unbounded);
   // Not better than the reference everywhere, so nothing at all.
-  EXPECT_EQ(hypervolume(std::vector<Point>{{-infinity, 1}, {infinity, 0}}, Point{1, 1}), 0);
+  EXPECT_EQ(hypervolume(std::vector<Point>{{-unbounded, 1}, {unbounded, 0}}, Point{1, 1}), 0);
   EXPECT_EQ(hypervolume(std::vector<Point>{{std::nan(""), 0}, {0, 0}}, Point{1, 1}), 1);
 }
 
@@ -392,9 +392,9 @@ TEST(HypervolumeContributions, HandComputed) {
 
 TEST(HypervolumeContributions, InfinityWhereNothingEndsThem) {
   // The inner point is ended by its neighbours although the reference is not.
-  EXPECT_EQ(hypervolume_contributions(std::vector<Point>{{0, 2}, {1, 1}, {2, 0}}, Point{infinity, infinity}),
-            (std::vector<double>{infinity, 1, infinity}));
-  EXPECT_EQ(hypervolume_contributions(std::vector<Point>{{-infinity, 2, 0}, {-infinity, 2, 0}, {1, 1, 0}},
+  EXPECT_EQ(hypervolume_contributions(std::vector<Point>{{0, 2}, {1, 1}, {2, 0}}, Point{unbounded, unbounded}),
+            (std::vector<double>{unbounded, 1, unbounded}));
+  EXPECT_EQ(hypervolume_contributions(std::vector<Point>{{-unbounded, 2, 0}, {-unbounded, 2, 0}, {1, 1, 0}},
                                       Point{3, 3, 3}),
             (std::vector<double>{0, 0, 6}));
 }

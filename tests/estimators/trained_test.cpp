@@ -144,6 +144,15 @@ Network everything() {
   const NodeId silu = network.add("silu", Activation{Activation::Kind::silu}, {x});
   const NodeId tanh = network.add("tanh", Activation{Activation::Kind::tanh}, {x});
   x = network.add("joined", Concat{}, {silu, none, tanh});
+  Convolution offsets = convolution(18, 3);
+  offsets.bias = true;
+  NodeId places = network.add("offsets", offsets, {x});
+  x = network.add("deformed", DeformableSampling{.padding_h = 1, .padding_w = 1, .range = 2}, {x, places});
+  x = network.add("of taps", convolution(4, 1), {x});
+  offsets.out_channels = 1;
+  offsets.stride_h = 2;
+  places = network.add("growth", offsets, {x});
+  x = network.add("grown", DeformableSampling{.stride_h = 2, .padding_h = 1, .padding_w = 1, .square = true}, {x, places});
   x = network.add("max", Pool{}, {x});
   x = network.add("flatten", Flatten{}, {x});
   x = network.add("hidden", Linear{16, false}, {x});

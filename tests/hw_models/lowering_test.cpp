@@ -125,6 +125,20 @@ TEST(Lowering, VectorOperators) {
   for (const NodeId id : {in, flat, zeros, concat, same}) EXPECT_TRUE(is_free(workloads[id])) << id;
 }
 
+TEST(Lowering, SamplingOfLimitedRangeReadsTheImageOnce) {
+  Network network;
+  const NodeId image = network.add("image", Input{{1, 4, 8, 8}});
+  const NodeId offsets = network.add("offsets", Input{{1, 18, 8, 8}});
+  DeformableSampling op{.padding_h = 1, .padding_w = 1};
+  const NodeId anywhere = network.add("anywhere", op, {image, offsets});
+  op.range = 2;
+  const NodeId near = network.add("near", op, {image, offsets});
+  const auto workloads = lower(network);
+  constexpr std::int64_t values = 4 * 9 * 64, displacements = 18 * 64;
+  EXPECT_EQ(vector_work(workloads[anywhere]), (VectorWorkload{4 * values, 4 * values + displacements, 0, values}));
+  EXPECT_EQ(vector_work(workloads[near]), (VectorWorkload{4 * values, 4 * 64 + displacements, 0, values}));
+}
+
 TEST(VectorUnit, OfAnArchitectureStreamsFromTheOutermostLevel) {
   Architecture a;
   a.levels.emplace_back();

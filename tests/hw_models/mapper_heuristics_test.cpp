@@ -20,7 +20,7 @@ namespace {
 
 using Kind = Objective::Kind;
 
-Architecture chip(const char* yaml) { return read_architecture(Config::parse(yaml, "test")); }
+Architecture read_chip(const char* yaml) { return read_architecture(Config::parse(yaml, "test")); }
 
 Einsum convolution(std::int64_t m, std::int64_t c, std::int64_t side, std::int64_t kernel, std::int64_t stride = 1,
                    std::int64_t groups = 1) {
@@ -124,7 +124,7 @@ TEST_P(Heuristic, FindsAValidMappingWhereverThereIsOne) {
 }
 
 TEST_P(Heuristic, SameSeedSameMapping) {
-  const CostModel model(convolution(128, 64, 28, 3, 2), chip(testing::eyeriss_like));
+  const CostModel model(convolution(128, 64, 28, 3, 2), read_chip(testing::eyeriss_like));
   MapperRequest request;
   request.effort = 4'000;
   const MapperResult a = mapper_->map(model, request);
@@ -145,8 +145,8 @@ TEST_P(Heuristic, NetworksDoNotDependOnThreads) {
   const Network network = zoo_network("resnet50").build();
   MapperRequest request;
   request.effort = 600;
-  const NetworkMapping one = map_network(network, chip(testing::eyeriss_like), *mapper_, request, {.cost = {}, .threads = 1});
-  const NetworkMapping two = map_network(network, chip(testing::eyeriss_like), *mapper_, request, {.cost = {}, .threads = 2});
+  const NetworkMapping one = map_network(network, read_chip(testing::eyeriss_like), *mapper_, request, {.cost = {}, .threads = 1});
+  const NetworkMapping two = map_network(network, read_chip(testing::eyeriss_like), *mapper_, request, {.cost = {}, .threads = 2});
   EXPECT_EQ(one.why_none, "");
   EXPECT_EQ(one.energy_j, two.energy_j);
   for (std::size_t i = 0; i < one.layers.size(); ++i) EXPECT_EQ(one.layers[i].result.mapping, two.layers[i].result.mapping);
@@ -156,7 +156,7 @@ TEST_P(Heuristic, BeatsRandomSearchWithTenTimesTheEvaluations) {
   for (const char* yaml : {testing::eyeriss_like, testing::simba_like}) {
     double logs = 0;
     for (const Einsum& einsum : layers()) {
-      const CostModel model(einsum, chip(yaml));
+      const CostModel model(einsum, read_chip(yaml));
       MapperRequest request;
       request.effort = 5'000;
       const double found = mapper_->map(model, request).value.first;
@@ -171,7 +171,7 @@ TEST_P(Heuristic, BeatsRandomSearchWithTenTimesTheEvaluations) {
 TEST_P(Heuristic, ArraysAreUsed) {
   for (const Einsum& einsum : layers()) {
     if (einsum.find_dimension("G")) continue;  // the buffer's ports are too narrow for the depthwise one
-    const CostModel model(einsum, chip(testing::eyeriss_like));
+    const CostModel model(einsum, read_chip(testing::eyeriss_like));
     MapperRequest request;
     request.effort = 8'000;
     request.objective.kind = Kind::cycles;
@@ -182,7 +182,7 @@ TEST_P(Heuristic, ArraysAreUsed) {
 }
 
 TEST_P(Heuristic, EveryObjectiveGetsItsOwn) {
-  const CostModel model(convolution(256, 128, 14, 3), chip(testing::simba_like));
+  const CostModel model(convolution(256, 128, 14, 3), read_chip(testing::simba_like));
   const auto best = [&](Kind kind) {
     MapperRequest request;
     request.objective.kind = kind;
@@ -211,17 +211,17 @@ TEST_P(Heuristic, SaysWhyThereIsNone) {
   const Einsum einsum = convolution(8, 8, 7, 3);
   MapperRequest request;
   request.effort = 2'000;
-  Architecture small = chip(testing::eyeriss_like);
+  Architecture small = read_chip(testing::eyeriss_like);
   small.levels[4].capacity_bits = 4;
   const MapperResult full = mapper_->map(CostModel(einsum, small), request);
   EXPECT_FALSE(full.mapping);
   EXPECT_NE(full.why_none.find("none of "), std::string::npos) << full.why_none;
-  Architecture odd = chip(testing::eyeriss_like);
+  Architecture odd = read_chip(testing::eyeriss_like);
   odd.levels[1].constraints.temporal_factors["P"] = 2;
   const MapperResult fixed = mapper_->map(CostModel(einsum, odd), request);
   EXPECT_EQ(fixed.why_none, "level 'buffer': the temporal factor of P must be 2, which does not divide what is left of its 7");
   EXPECT_EQ(fixed.evaluations, 0U);
-  Architecture closed = chip(testing::eyeriss_like);
+  Architecture closed = read_chip(testing::eyeriss_like);
   closed.levels[1].constraints.temporal_factors["P"] = 1;
   closed.levels[2].constraints.temporal_factors["P"] = 0;
   for (std::size_t l = 2; l < closed.levels.size(); ++l) {
@@ -235,7 +235,7 @@ TEST_P(Heuristic, SaysWhyThereIsNone) {
 }
 
 TEST_P(Heuristic, TimeLimitEndsIt) {
-  const CostModel model(convolution(64, 64, 56, 3), chip(testing::eyeriss_like));
+  const CostModel model(convolution(64, 64, 56, 3), read_chip(testing::eyeriss_like));
   MapperRequest request;
   request.effort = 1'000'000'000;
   request.time_limit_s = 0.02;

@@ -1,5 +1,6 @@
 // prepare FOLDER NAME…: writes networks of the zoo as NAME.onnx, and inputs with the outputs that duet computes for them
-// as NAME.json. Those that end in ":small" are the small instances of their definitions. A NAME that is an ONNX file in
+// as NAME.json. Those that end in ":small" are the small instances of their definitions, those in ":deformed" have deformable
+// convolutions of every kind, and images of 64×64 pixels. A NAME that is an ONNX file in
 // FOLDER is written anew, from what duet reads of it, but for the weights.
 
 #include <exception>
@@ -11,6 +12,7 @@
 #include "core/random.hpp"
 #include "spaces/execution.hpp"
 #include "spaces/onnx.hpp"
+#include "spaces/variants.hpp"
 #include "spaces/zoo.hpp"
 
 namespace duet {
@@ -33,6 +35,13 @@ NetworkWeights weights_of(const Network& network) {
       for (float& value : tensor.values) value += static_cast<float>(random.uniform(-0.3, 0.3));
     }
   }
+  // Offsets of about a pixel, as learned ones are: where windows leap across the image, so does rounding.
+  for (const Node& node : network.nodes()) {
+    if (!std::holds_alternative<DeformableSampling>(node.op)) continue;
+    for (FloatTensor& tensor : weights[node.inputs[1]]) {
+      for (float& value : tensor.values) value *= 0.1F;
+    }
+  }
   return weights;
 }
 
@@ -53,12 +62,26 @@ FloatTensor input_of(const Network& network, NodeId id, bool& integral) {
   return tensor;
 }
 
+/// Full and depthwise, free and square, of any and of limited range, one after the other.
+Network deformed(const Network& network) {
+  std::vector<NodeReplacement> how(network.nodes().size());
+  std::size_t kind = 0;
+  for (NodeId id = 0; id < how.size(); ++id) {
+    if (!std::holds_alternative<Convolution>(network.node(id).op)) continue;
+    how[id] = {kind % 2 == 0 ? Replacement::deformable : Replacement::deformable_depthwise, kind / 2 % 2 == 0 ? 0 : 2,
+               kind / 4 % 2 == 0};
+    ++kind;
+  }
+  return replaced(network, how);
+}
+
 void prepare(const std::filesystem::path& folder, const std::string& name) {
   const std::size_t colon = name.find(':');
   const bool file = name.ends_with(".onnx");
   const auto known = [&] {
     const ZooNetwork& zoo = zoo_network(name.substr(0, colon));
-    return colon == std::string::npos ? zoo.build() : zoo.build_small();
+    if (colon == std::string::npos) return zoo.build();
+    return name.substr(colon) == ":deformed" ? deformed(resized(zoo.build(), 64, 64)) : zoo.build_small();
   };
   const Network network = file ? import_onnx(std::filesystem::path(name)).network : known();
   const NetworkWeights weights = weights_of(network);

@@ -18,12 +18,7 @@ using contracts::StrategyDriver;
 using contracts::TestProblem;
 using testing::median;
 using testing::run_standard;
-
-StrategyPlugin plugin(const std::string& name) {
-  Catalog<StrategyPlugin> catalog("strategy");
-  add_builtin_strategies(catalog);
-  return catalog.at(name);
-}
+using testing::builtin_strategy;
 
 StrategyDriver drive(const std::string& name, const TestProblem& problem, std::uint64_t trials,
                      const std::string& options = "", std::uint64_t seed = 1, std::size_t window = 1) {
@@ -32,7 +27,7 @@ StrategyDriver drive(const std::string& name, const TestProblem& problem, std::u
   settings.options = options;
   settings.seed = seed;
   settings.window = window;
-  StrategyDriver driver(plugin(name), problem, settings);
+  StrategyDriver driver(builtin_strategy(name), problem, settings);
   driver.run();
   EXPECT_THAT(driver.breaches(), ::testing::IsEmpty());
   return driver;
@@ -139,7 +134,7 @@ TEST(Exhaustive, FindsTheOptimumWithCertaintyWhereRandomRepeatsItself) {
   const std::uint64_t trials = 260 * 260;
   std::map<std::string, std::size_t> distinct;
   for (const char* name : {"exhaustive", "random"}) {
-    const StrategyPlugin strategy = plugin(name);
+    const StrategyPlugin strategy = builtin_strategy(name);
     const auto searcher = strategy.create(problem, Options::defaults(strategy.options, name));
     std::set<std::uint64_t> seen;
     for (std::uint64_t number = 1; number <= trials; number += 100) {
@@ -158,7 +153,7 @@ TEST(Exhaustive, RefusesWhatItCannotList) {
     Problem problem;
     problem.space = &space;
     problem.objectives = {"cost"};
-    const StrategyPlugin strategy = plugin("exhaustive");
+    const StrategyPlugin strategy = builtin_strategy("exhaustive");
     if (const auto why = why_unsuitable(strategy, problem)) return *why;
     try {
       strategy.create(problem, Options::defaults(strategy.options, "exhaustive"));

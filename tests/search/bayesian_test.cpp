@@ -10,6 +10,7 @@
 #include "search/hypervolume_improvement.hpp"
 #include "search/model_based.hpp"
 #include "tests/contracts/strategy_contract.hpp"
+#include "tests/search/standard.hpp"
 #include "tests/search/table.hpp"
 #include "tests/testing.hpp"
 
@@ -21,17 +22,8 @@ using contracts::DriveSettings;
 using contracts::Outcome;
 using contracts::StrategyDriver;
 using contracts::TestProblem;
-
-StrategyPlugin plugin(const std::string& name) {
-  Catalog<StrategyPlugin> catalog("strategy");
-  add_builtin_strategies(catalog);
-  return catalog.at(name);
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return (values[(values.size() - 1) / 2] + values[values.size() / 2]) / 2;
-}
+using testing::builtin_strategy;
+using testing::median;
 
 // --- Expected hypervolume improvement
 
@@ -158,8 +150,8 @@ void expect_beats_random(const std::string& name, const std::string& problem_nam
   const TestProblem problem = contracts::test_problem(problem_name);
   std::vector<double> own, baseline;
   for (std::uint64_t seed = 0; seed < 5; ++seed) {
-    own.push_back(outcome(plugin(name), problem, seed, trials));
-    baseline.push_back(outcome(plugin("random"), problem, seed, trials));
+    own.push_back(outcome(builtin_strategy(name), problem, seed, trials));
+    baseline.push_back(outcome(builtin_strategy("random"), problem, seed, trials));
   }
   EXPECT_LT(median(own), median(baseline)) << name << " on " << problem_name;
 }
@@ -183,7 +175,7 @@ TEST(BayesianStrategies, AvoidWhatIsInfeasible) {
   for (const char* name : {"tpe", "smac", "boshnas", "linas"}) {
     DriveSettings settings;
     settings.trials = 80;
-    StrategyDriver driver(plugin(name), problem, settings);
+    StrategyDriver driver(builtin_strategy(name), problem, settings);
     driver.run();
     std::size_t early = 0, late = 0;
     for (const DrivenTrial& trial : driver.trials()) {
@@ -208,7 +200,7 @@ std::pair<double, double> bounded_run(const std::string& strategy, const testing
     DriveSettings settings;
     settings.seed = (k % 2) * 1000 + k / 2;
     settings.trials = trials;
-    StrategyDriver driver(plugin(strategy), table.problem, settings);
+    StrategyDriver driver(builtin_strategy(strategy), table.problem, settings);
     driver.run();
     std::vector<Point> found;
     for (const DrivenTrial& trial : driver.trials()) {
@@ -236,7 +228,7 @@ TEST(BayesianStrategies, LearnWhereABoundLies) {
 
 /// What is proposed beside a pending candidate after 30 trials.
 Candidate beside(const std::string& name, const TestProblem& problem, std::uint64_t seed, const Candidate* pending) {
-  const StrategyPlugin strategy = plugin(name);
+  const StrategyPlugin strategy = builtin_strategy(name);
   const Problem described = problem.problem(seed, 2);
   const auto running = strategy.create(described, Options::read(std::nullopt, strategy.options, name));
   for (std::uint64_t number = 1; number <= 30; ++number) {
@@ -264,7 +256,7 @@ TEST(BayesianStrategies, TakeIntoAccountWhatIsPending) {
 }
 
 TEST(BayesianStrategies, HypervolumeIsForThreeObjectivesAtMost) {
-  const auto why = why_unsuitable(plugin("gp_ehvi"), contracts::test_problem("four_objectives_mixed").problem(1, 1));
+  const auto why = why_unsuitable(builtin_strategy("gp_ehvi"), contracts::test_problem("four_objectives_mixed").problem(1, 1));
   ASSERT_TRUE(why);
   EXPECT_NE(why->find("'gp_ehvi' handles at most 3 objectives, not 4"), std::string::npos) << *why;
 }
@@ -274,7 +266,7 @@ TEST(Linas, TakesAnyPredictor) {
     DriveSettings settings;
     settings.trials = 60;
     settings.options = std::string("{predictor: ") + predictor + "}";
-    StrategyDriver driver(plugin("linas"), contracts::test_problem("metric_constraint_two_objectives"), settings);
+    StrategyDriver driver(builtin_strategy("linas"), contracts::test_problem("metric_constraint_two_objectives"), settings);
     driver.run();
     EXPECT_TRUE(driver.breaches().empty());
     EXPECT_EQ(driver.trials().size(), 60U);
@@ -283,9 +275,9 @@ TEST(Linas, TakesAnyPredictor) {
 
 TEST(Linas, DoesNotDependOnTheWindow) {
   DriveSettings settings;
-  StrategyDriver narrow(plugin("linas"), contracts::test_problem("two_objectives"), settings);
+  StrategyDriver narrow(builtin_strategy("linas"), contracts::test_problem("two_objectives"), settings);
   settings.window = 5;
-  StrategyDriver wide(plugin("linas"), contracts::test_problem("two_objectives"), settings);
+  StrategyDriver wide(builtin_strategy("linas"), contracts::test_problem("two_objectives"), settings);
   narrow.run();
   wide.run();
   for (std::size_t i = 0; i < std::min(narrow.trials().size(), wide.trials().size()); ++i) {
@@ -304,7 +296,7 @@ std::vector<double> medians(const std::string& strategy, const std::string& tabl
     DriveSettings settings;
     settings.seed = (k % 2) * 1000 + k / 2;
     settings.trials = after.back();
-    StrategyDriver driver(plugin(strategy), table.problem, settings);
+    StrategyDriver driver(builtin_strategy(strategy), table.problem, settings);
     driver.run();
     std::vector<Point> found;
     for (const DrivenTrial& trial : driver.trials()) {

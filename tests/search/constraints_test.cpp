@@ -12,7 +12,7 @@ namespace {
 
 using testing::median;
 
-struct Case {
+struct TableCase {
   const char* strategy;
   const char* problem;
   StandardProblemSize size;
@@ -20,9 +20,9 @@ struct Case {
   double share;  ///< of the front's hypervolume, reference 1.1, by feasible trials; median of three seeds at least
 };
 
-class ConstrainedDtlz : public ::testing::TestWithParam<Case> {};
+class ConstrainedDtlz : public ::testing::TestWithParam<TableCase> {};
 TEST_P(ConstrainedDtlz, ReachesTheFeasibleFrontAndBeatsRandom) {
-  const Case& c = GetParam();
+  const TableCase& c = GetParam();
   const StandardProblem problem = standard_problem(c.problem, c.size);
   std::vector<double> shares, random;
   for (const std::uint64_t seed : {0U, 1U, 1000U}) {
@@ -33,19 +33,19 @@ TEST_P(ConstrainedDtlz, ReachesTheFeasibleFrontAndBeatsRandom) {
   EXPECT_GT(median(shares), median(random));
 }
 
-const auto name_of = [](const ::testing::TestParamInfo<Case>& test) {
+const auto name_of = [](const ::testing::TestParamInfo<TableCase>& test) {
   return std::string(test.param.strategy) + "_" + test.param.problem;
 };
 INSTANTIATE_TEST_SUITE_P(Evolution, ConstrainedDtlz,
-                         ::testing::Values(Case{"nsga2", "c1_dtlz1", {}, 10'000, 0.7},
-                                           Case{"nsga3", "c1_dtlz1", {}, 10'000, 0.45},
-                                           Case{"nsga2", "c2_dtlz2", {}, 2000, 0.55},
-                                           Case{"sms_emoa", "c2_dtlz2", {}, 1000, 0.45},
-                                           Case{"nsga2", "c3_dtlz4", {}, 1000, 0.7}),
+                         ::testing::Values(TableCase{"nsga2", "c1_dtlz1", {}, 10'000, 0.7},
+                                           TableCase{"nsga3", "c1_dtlz1", {}, 10'000, 0.45},
+                                           TableCase{"nsga2", "c2_dtlz2", {}, 2000, 0.55},
+                                           TableCase{"sms_emoa", "c2_dtlz2", {}, 1000, 0.45},
+                                           TableCase{"nsga2", "c3_dtlz4", {}, 1000, 0.7}),
                          name_of);
 INSTANTIATE_TEST_SUITE_P(SlowModels, ConstrainedDtlz,
-                         ::testing::Values(Case{"linas", "c2_dtlz2", {6, 2}, 80, 0.85},
-                                           Case{"gp_ehvi", "c2_dtlz2", {6, 2}, 60, 0.8}),
+                         ::testing::Values(TableCase{"linas", "c2_dtlz2", {6, 2}, 80, 0.85},
+                                           TableCase{"gp_ehvi", "c2_dtlz2", {6, 2}, 60, 0.8}),
                          name_of);
 
 /// NAS-Bench-201, accuracy on CIFAR-100, only the fifth of the cells that is fastest on a device being allowed.

@@ -4,6 +4,7 @@
 
 #include "core/pareto.hpp"
 #include "tests/contracts/strategy_contract.hpp"
+#include "tests/search/standard.hpp"
 #include "tests/search/table.hpp"
 #include "tests/testing.hpp"
 
@@ -15,12 +16,7 @@ using contracts::DriveSettings;
 using contracts::Outcome;
 using contracts::StrategyDriver;
 using contracts::TestProblem;
-
-StrategyPlugin plugin() {
-  Catalog<StrategyPlugin> catalog("strategy");
-  add_builtin_strategies(catalog);
-  return catalog.at("nsga2");
-}
+using testing::builtin_strategy;
 
 /// A network and an accelerator; the objectives are the two sums.
 TestProblem joint_problem() {
@@ -56,7 +52,7 @@ TEST(Nsga2, ParentsComeFromEarlierGenerations) {
   settings.trials = 100;
   settings.window = 3;
   settings.options = "population: 10";
-  StrategyDriver driver(plugin(), contracts::test_problem("two_objectives"), settings);
+  StrategyDriver driver(builtin_strategy("nsga2"), contracts::test_problem("two_objectives"), settings);
   driver.run();
   ASSERT_EQ(driver.trials().size(), 100u);
   for (const DrivenTrial& trial : driver.trials()) {
@@ -69,7 +65,7 @@ TEST(Nsga2, ParentsComeFromEarlierGenerations) {
 TEST(Nsga2, WaitsForAGenerationToEnd) {
   const TestProblem test = contracts::test_problem("two_objectives");
   const Problem problem = test.problem(1, 100);
-  const StrategyPlugin nsga2 = plugin();
+  const StrategyPlugin nsga2 = builtin_strategy("nsga2");
   const Options options =
       Options::read(Config::parse("population: 10", "options"), nsga2.options, "strategy nsga2");
   const auto strategy = nsga2.create(problem, options);
@@ -91,9 +87,9 @@ TEST(Nsga2, WaitsForAGenerationToEnd) {
 TEST(Nsga2, DoesNotDependOnTheWindow) {
   DriveSettings settings;
   settings.trials = 150;
-  StrategyDriver narrow(plugin(), contracts::test_problem("two_objectives_conditional"), settings);
+  StrategyDriver narrow(builtin_strategy("nsga2"), contracts::test_problem("two_objectives_conditional"), settings);
   settings.window = 8;
-  StrategyDriver wide(plugin(), contracts::test_problem("two_objectives_conditional"), settings);
+  StrategyDriver wide(builtin_strategy("nsga2"), contracts::test_problem("two_objectives_conditional"), settings);
   narrow.run();
   wide.run();
   ASSERT_GE(wide.trials().size(), narrow.trials().size());
@@ -107,13 +103,13 @@ TEST(Nsga2, InitialDesignsBelongToGenerationZero) {
   DriveSettings settings;
   settings.initial = 4;
   settings.options = "population: 10";
-  StrategyDriver driver(plugin(), contracts::test_problem("two_objectives"), settings);
+  StrategyDriver driver(builtin_strategy("nsga2"), contracts::test_problem("two_objectives"), settings);
   driver.run();
   for (const DrivenTrial& trial : driver.trials())
     EXPECT_EQ(trial.proposal.parents.empty(), trial.number <= 10);
 
   settings.initial = 15;  // more than the population: no random ones are added
-  StrategyDriver crowded(plugin(), contracts::test_problem("two_objectives"), settings);
+  StrategyDriver crowded(builtin_strategy("nsga2"), contracts::test_problem("two_objectives"), settings);
   crowded.run();
   for (const DrivenTrial& trial : crowded.trials())
     EXPECT_EQ(trial.proposal.parents.empty(), trial.number <= 15);
@@ -131,7 +127,7 @@ std::set<std::uint64_t> survivors(const std::vector<Outcome>& generation, std::s
   settings.initial = generation.size();
   settings.trials = 300;
   settings.options = "population: " + std::to_string(population);
-  StrategyDriver driver(plugin(), problem, settings);
+  StrategyDriver driver(builtin_strategy("nsga2"), problem, settings);
   driver.run();
   EXPECT_EQ(driver.trials().size(), 300u);
   std::set<std::uint64_t> parents;
@@ -171,7 +167,7 @@ TEST(Nsga2, FailedTrialsHaveNoChildren) {
   DriveSettings settings;
   settings.trials = 200;
   settings.window = 8;
-  StrategyDriver driver(plugin(), contracts::test_problem("failing"), settings);
+  StrategyDriver driver(builtin_strategy("nsga2"), contracts::test_problem("failing"), settings);
   driver.run();
   EXPECT_GE(driver.trials().size(), 200u);
   for (const DrivenTrial& trial : driver.trials()) {
@@ -183,13 +179,13 @@ TEST(Nsga2, FailedTrialsHaveNoChildren) {
 TEST(Nsga2, ProposesNothingTwiceUntilTheSpaceIsExhausted) {
   DriveSettings settings;
   settings.trials = 1000;
-  StrategyDriver driver(plugin(), contracts::test_problem("two_objectives"), settings);
+  StrategyDriver driver(builtin_strategy("nsga2"), contracts::test_problem("two_objectives"), settings);
   driver.run();
   EXPECT_EQ(driver.trials().size(), settings.trials);
   for (const DrivenTrial& trial : driver.trials()) EXPECT_FALSE(trial.finished.duplicate_of);
 
   settings.options = "population: 2";
-  StrategyDriver tiny(plugin(), contracts::test_problem("tiny"), settings);
+  StrategyDriver tiny(builtin_strategy("nsga2"), contracts::test_problem("tiny"), settings);
   tiny.run();
   EXPECT_TRUE(tiny.finished());
   EXPECT_EQ(tiny.trials().size(), 5u);
@@ -199,7 +195,7 @@ TEST(Nsga2, WithoutCrossoverThereIsOneParentAndAlwaysAChange) {
   DriveSettings settings;
   settings.trials = 200;
   settings.options = "crossover_rate: 0";
-  StrategyDriver driver(plugin(), contracts::test_problem("two_objectives"), settings);
+  StrategyDriver driver(builtin_strategy("nsga2"), contracts::test_problem("two_objectives"), settings);
   driver.run();
   for (const DrivenTrial& trial : driver.trials()) {
     if (trial.number > 24) {
@@ -233,7 +229,7 @@ TEST(Nsga2, HoldKeepsAPartOfTheFirstParent) {
   std::size_t held = 0;
   std::set<std::string> networks;
   settings.options = "{hold: network, hold_rate: 1}";
-  StrategyDriver always(plugin(), problem, settings);
+  StrategyDriver always(builtin_strategy("nsga2"), problem, settings);
   always.run();
   count_held(always, held, networks);
   EXPECT_EQ(held, 500u - 24u);
@@ -241,7 +237,7 @@ TEST(Nsga2, HoldKeepsAPartOfTheFirstParent) {
 
   networks.clear();
   settings.options = "hold: network";
-  StrategyDriver mostly(plugin(), problem, settings);
+  StrategyDriver mostly(builtin_strategy("nsga2"), problem, settings);
   mostly.run();
   count_held(mostly, held, networks);
   EXPECT_GT(held,
@@ -250,7 +246,7 @@ TEST(Nsga2, HoldKeepsAPartOfTheFirstParent) {
 
   networks.clear();
   settings.options = "";
-  StrategyDriver never(plugin(), problem, settings);
+  StrategyDriver never(builtin_strategy("nsga2"), problem, settings);
   never.run();
   count_held(never, held, networks);
   EXPECT_LT(held, 200u);
@@ -264,7 +260,7 @@ TEST(Nsga2, HoldLetsGoWhereTheRestIsExhausted) {
   DriveSettings settings;
   settings.trials = 300;
   settings.options = "{hold: network, hold_rate: 1}";
-  StrategyDriver driver(plugin(), problem, settings);
+  StrategyDriver driver(builtin_strategy("nsga2"), problem, settings);
   driver.run();
   EXPECT_EQ(driver.trials().size(), 300u);
   std::size_t children = 0;
@@ -275,7 +271,7 @@ TEST(Nsga2, HoldLetsGoWhereTheRestIsExhausted) {
 std::string refusal(const std::string& options) {
   const TestProblem problem = joint_problem();
   try {
-    const StrategyPlugin nsga2 = plugin();
+    const StrategyPlugin nsga2 = builtin_strategy("nsga2");
     nsga2.create(problem.problem(1, 1),
                  Options::read(Config::parse(options, "exp.yaml"), nsga2.options, "strategy nsga2"));
   } catch (const ConfigError& error) {
@@ -291,7 +287,7 @@ TEST(Nsga2, HoldMustNameAPartOfTheSpace) {
   TestProblem problem = contracts::test_problem("single");
   DriveSettings settings;
   settings.options = "hold: only";
-  StrategyDriver driver(plugin(), problem, settings);
+  StrategyDriver driver(builtin_strategy("nsga2"), problem, settings);
   ASSERT_EQ(driver.breaches().size(), 1u);
   EXPECT_NE(driver.breaches().front().find("every parameter lies under 'only'"), std::string::npos);
 }
@@ -335,7 +331,7 @@ TEST(Nsga2, ReachesTheFrontOfNasBenchMacro) {
     settings.trials = 1000;
     for (settings.seed = first_seed; settings.seed < first_seed + 20; ++settings.seed) {
       settings.window = settings.seed % 2 == 0 ? 1 : 8;
-      StrategyDriver driver(plugin(), problem, settings);
+      StrategyDriver driver(builtin_strategy("nsga2"), problem, settings);
       driver.run();
       std::vector<Point> found;
       for (const DrivenTrial& trial : driver.trials()) {

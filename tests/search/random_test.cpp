@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/contracts/strategy_contract.hpp"
+#include "tests/search/standard.hpp"
 
 namespace duet {
 namespace {
@@ -8,19 +9,14 @@ namespace {
 using contracts::DrivenTrial;
 using contracts::DriveSettings;
 using contracts::StrategyDriver;
-
-StrategyPlugin plugin() {
-  Catalog<StrategyPlugin> catalog("strategy");
-  add_builtin_strategies(catalog);
-  return catalog.at("random");
-}
+using testing::builtin_strategy;
 
 TEST(RandomSearch, ProposesEveryCandidateOfASmallSpaceOnceAndFinishes) {
   for (const std::size_t window : {1u, 8u}) {
     DriveSettings settings;
     settings.window = window;
     settings.trials = 1000;
-    StrategyDriver driver(plugin(), contracts::test_problem("tiny"), settings);
+    StrategyDriver driver(builtin_strategy("random"), contracts::test_problem("tiny"), settings);
     driver.run();
     EXPECT_TRUE(driver.finished());
     EXPECT_EQ(driver.trials().size(), 5u);
@@ -33,16 +29,16 @@ TEST(RandomSearch, DoesNotProposeInitialDesignsAgain) {
   settings.window = 2;
   settings.initial = 1;
   settings.trials = 1000;
-  StrategyDriver driver(plugin(), contracts::test_problem("tiny"), settings);
+  StrategyDriver driver(builtin_strategy("random"), contracts::test_problem("tiny"), settings);
   driver.run();
   EXPECT_EQ(driver.trials().size(), 5u);
 }
 
 TEST(RandomSearch, DoesNotDependOnTheWindow) {
   DriveSettings settings;
-  StrategyDriver narrow(plugin(), contracts::test_problem("mixed"), settings);
+  StrategyDriver narrow(builtin_strategy("random"), contracts::test_problem("mixed"), settings);
   settings.window = 7;
-  StrategyDriver wide(plugin(), contracts::test_problem("mixed"), settings);
+  StrategyDriver wide(builtin_strategy("random"), contracts::test_problem("mixed"), settings);
   narrow.run();
   wide.run();
   ASSERT_EQ(narrow.trials().size(), wide.trials().size());
@@ -55,7 +51,7 @@ TEST(RandomSearch, DrawsEveryOptionAboutEquallyOften) {
   DriveSettings settings;
   settings.trials = 2000;
   const auto problem = contracts::test_problem("flat");
-  StrategyDriver driver(plugin(), problem, settings);
+  StrategyDriver driver(builtin_strategy("random"), problem, settings);
   driver.run();
   for (std::size_t i = 0; i < problem.space->size(); ++i) {
     std::vector<int> counts(5);

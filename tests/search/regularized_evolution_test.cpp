@@ -3,6 +3,7 @@
 #include <set>
 
 #include "tests/contracts/strategy_contract.hpp"
+#include "tests/search/standard.hpp"
 #include "tests/search/table.hpp"
 #include "tests/testing.hpp"
 
@@ -13,12 +14,7 @@ using contracts::DrivenTrial;
 using contracts::DriveSettings;
 using contracts::StrategyDriver;
 using contracts::TestProblem;
-
-StrategyPlugin plugin() {
-  Catalog<StrategyPlugin> catalog("strategy");
-  add_builtin_strategies(catalog);
-  return catalog.at("regularized_evolution");
-}
+using testing::builtin_strategy;
 
 /// Calls check(trial, population) for every trial that has a parent; `population` as the definition has it:
 /// the last `size` successful trials told when the trial was asked for. Window 1.
@@ -43,7 +39,7 @@ constexpr const char* fittest_always = "{population: 6, sample: 1000}";
 TEST(RegularizedEvolution, TheFirstTrialsAreRandomTheRestChildrenOfOneParent) {
   DriveSettings settings;
   settings.options = "{population: 10}";
-  StrategyDriver driver(plugin(), contracts::test_problem("flat"), settings);
+  StrategyDriver driver(builtin_strategy("regularized_evolution"), contracts::test_problem("flat"), settings);
   driver.run();
   ASSERT_EQ(driver.trials().size(), settings.trials);
   for (const DrivenTrial& trial : driver.trials()) {
@@ -53,7 +49,7 @@ TEST(RegularizedEvolution, TheFirstTrialsAreRandomTheRestChildrenOfOneParent) {
 
 TEST(RegularizedEvolution, AChildDiffersFromItsParentInOneDecision) {
   const TestProblem problem = contracts::test_problem("flat");
-  StrategyDriver driver(plugin(), problem, {});
+  StrategyDriver driver(builtin_strategy("regularized_evolution"), problem, {});
   driver.run();
   for (const DrivenTrial& trial : driver.trials()) {
     for (const std::uint64_t parent : trial.proposal.parents) {
@@ -70,7 +66,7 @@ TEST(RegularizedEvolution, AHigherMutationRateChangesMore) {
   DriveSettings settings;
   settings.options = "mutation_rate: 1";
   const TestProblem problem = contracts::test_problem("flat");
-  StrategyDriver driver(plugin(), problem, settings);
+  StrategyDriver driver(builtin_strategy("regularized_evolution"), problem, settings);
   driver.run();
   for (const DrivenTrial& trial : driver.trials()) {
     for (const std::uint64_t parent : trial.proposal.parents) {
@@ -85,7 +81,7 @@ TEST(RegularizedEvolution, TheParentIsTheFittestOfTheYoungest) {
   DriveSettings settings;
   settings.options = fittest_always;
   bool forgot_the_best = false;
-  StrategyDriver driver(plugin(), contracts::test_problem("noisy"), settings);
+  StrategyDriver driver(builtin_strategy("regularized_evolution"), contracts::test_problem("noisy"), settings);
   driver.run();
   double best = 1e9;
   for_all_children(
@@ -104,7 +100,7 @@ TEST(RegularizedEvolution, FailedTrialsHaveNoChildren) {
   DriveSettings settings;
   settings.trials = 200;
   settings.initial = 5;
-  StrategyDriver driver(plugin(), contracts::test_problem("failing"), settings);
+  StrategyDriver driver(builtin_strategy("regularized_evolution"), contracts::test_problem("failing"), settings);
   driver.run();
   EXPECT_TRUE(std::any_of(driver.trials().begin(), driver.trials().end(),
                           [](const DrivenTrial& trial) { return !trial.finished.ok(); }));
@@ -120,7 +116,7 @@ TEST(RegularizedEvolution, FeasibleFirstThenLessViolation) {
   bool infeasible_parent = false;
   bool feasible_parent = false;
   for (settings.seed = 0; settings.seed < 20; ++settings.seed) {
-    StrategyDriver driver(plugin(), contracts::test_problem("metric_constraint"), settings);
+    StrategyDriver driver(builtin_strategy("regularized_evolution"), contracts::test_problem("metric_constraint"), settings);
     driver.run();
     for_all_children(
         driver, 6, [&](const DrivenTrial& child, const std::vector<const DrivenTrial*>& population) {
@@ -141,13 +137,13 @@ TEST(RegularizedEvolution, FeasibleFirstThenLessViolation) {
 TEST(RegularizedEvolution, ProposesNothingTwiceUntilTheSpaceIsExhausted) {
   DriveSettings settings;
   settings.trials = 1000;
-  StrategyDriver driver(plugin(), contracts::test_problem("flat"), settings);
+  StrategyDriver driver(builtin_strategy("regularized_evolution"), contracts::test_problem("flat"), settings);
   driver.run();
   EXPECT_EQ(driver.trials().size(), settings.trials);
   for (const DrivenTrial& trial : driver.trials()) EXPECT_FALSE(trial.finished.duplicate_of);
 
   settings.options = "population: 2";
-  StrategyDriver tiny(plugin(), contracts::test_problem("tiny"), settings);
+  StrategyDriver tiny(builtin_strategy("regularized_evolution"), contracts::test_problem("tiny"), settings);
   tiny.run();
   EXPECT_TRUE(tiny.finished());
   EXPECT_EQ(tiny.trials().size(), 5u);
@@ -188,7 +184,7 @@ TEST(RegularizedEvolution, FindsTheBestCellOfNasBench201) {
       settings.window = window;
       settings.trials = 200;
       for (settings.seed = first_seed; settings.seed < first_seed + 20; ++settings.seed) {
-        StrategyDriver driver(plugin(), problem, settings);
+        StrategyDriver driver(builtin_strategy("regularized_evolution"), problem, settings);
         driver.run();
         double regret = best;
         for (const DrivenTrial& trial : driver.trials()) {

@@ -15,12 +15,7 @@ using contracts::DriveSettings;
 using contracts::Outcome;
 using contracts::StrategyDriver;
 using contracts::TestProblem;
-
-StrategyPlugin plugin(const std::string& name) {
-  Catalog<StrategyPlugin> catalog("strategy");
-  add_builtin_strategies(catalog);
-  return catalog.at(name);
-}
+using testing::builtin_strategy;
 
 /// Five blocks of four bits, each a trap: the more ones the better, but none at all is best (Deb and Goldberg 1993).
 TestProblem traps() {
@@ -51,8 +46,8 @@ TEST(Restarts, KeepTheRules) {
         settings.window = window;
         settings.initial = 3;
         settings.options = "restart_after: 20";
-        StrategyDriver first(plugin(name), contracts::test_problem(problem), settings);
-        StrategyDriver second(plugin(name), contracts::test_problem(problem), settings);
+        StrategyDriver first(builtin_strategy(name), contracts::test_problem(problem), settings);
+        StrategyDriver second(builtin_strategy(name), contracts::test_problem(problem), settings);
         first.run();
         second.run();
         EXPECT_THAT(first.breaches(), ::testing::IsEmpty()) << name << " on " << problem;
@@ -68,7 +63,7 @@ TEST(Restarts, KeepTheRules) {
 TEST(Restarts, EndOnAnExhaustedSpace) {
   DriveSettings settings;
   settings.options = "{restart_after: 1, population: 2}";
-  StrategyDriver driver(plugin("nsga2"), contracts::test_problem("tiny"), settings);
+  StrategyDriver driver(builtin_strategy("nsga2"), contracts::test_problem("tiny"), settings);
   driver.run();
   EXPECT_THAT(driver.breaches(), ::testing::IsEmpty());
   EXPECT_EQ(std::count_if(driver.trials().begin(), driver.trials().end(),
@@ -80,7 +75,7 @@ TEST(Restarts, BeginAnewAndScoreNothingTwice) {
   DriveSettings settings;
   settings.trials = 1500;
   settings.options = "restart_after: 60";
-  StrategyDriver driver(plugin("regularized_evolution"), traps(), settings);
+  StrategyDriver driver(builtin_strategy("regularized_evolution"), traps(), settings);
   driver.run();
   ASSERT_EQ(driver.trials().size(), 1500u);
   std::size_t orphans = 0;

@@ -19,6 +19,13 @@ struct StandardRun {
   std::uint64_t trials = 0;
 };
 
+/// One of duet's own strategies.
+inline StrategyPlugin builtin_strategy(const std::string& name) {
+  Catalog<StrategyPlugin> catalog("strategy");
+  add_builtin_strategies(catalog);
+  return catalog.at(name);
+}
+
 inline double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   return 0.5 * (values[(values.size() - 1) / 2] + values[values.size() / 2]);
@@ -27,9 +34,7 @@ inline double median(std::vector<double> values) {
 /// Runs a strategy by one trial at a time.
 inline StandardRun run_standard(const std::string& name, const StandardProblem& standard, std::uint64_t seed,
                                 std::uint64_t trials, const std::string& options = "") {
-  Catalog<StrategyPlugin> catalog("strategy");
-  add_builtin_strategies(catalog);
-  const StrategyPlugin& plugin = catalog.at(name);
+  const StrategyPlugin plugin = builtin_strategy(name);
   std::optional<Config> config;
   if (!options.empty()) config = Config::parse(options, "options");
   const Space space(standard.nodes);

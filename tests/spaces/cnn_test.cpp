@@ -11,7 +11,7 @@ using ::testing::HasSubstr;
 using ::testing::StartsWith;
 using namespace duet::testing;
 
-constexpr const char* small =
+constexpr const char* small_cnn =
     "network: {type: cnn, input: [1, 8, 8], stages: [1, 2], depth: [1, 2], width: [4, 8], kernel: [3, 5], "
     "expansion: [1, 2], stem_width: 4, stem_stride: 1}";
 
@@ -49,7 +49,7 @@ TEST(Cnn, CardinalityIsTheProductOverTheTree) {
   // A block has 2 (convolution) + 2 (separable) + 4 (inverted) + 1 (skip) forms; a stage 2 widths and 1 or 2
   // blocks.
   const std::uint64_t stage = 2 * (9 + 9 * 9);
-  EXPECT_EQ(read_space(small).space().cardinality().exact, stage + stage * stage);
+  EXPECT_EQ(read_space(small_cnn).space().cardinality().exact, stage + stage * stage);
   const std::uint64_t tiny_stage = 2 * (2 + 2 * 2);
   EXPECT_EQ(read_space(tiny).space().cardinality().exact, tiny_stage + tiny_stage * tiny_stage);
 }
@@ -82,7 +82,7 @@ TEST(Cnn, RandomCandidatesOfTheDefaultSpaceAreNetworksOfModestSize) {
 }
 
 TEST(Cnn, ParametersAreActiveOnlyWhereTheyMeanSomething) {
-  const DesignSpace space = read_space(small);
+  const DesignSpace space = read_space(small_cnn);
   const Candidate candidate = read_candidate(
       space,
       "network: {stages: 1, stage1: {width: 8, depth: 2, block1: {operator: skip}, "

@@ -45,7 +45,7 @@ Values counted(int last) {
   return values;
 }
 
-testing::Matcher<Values> near(const Values& expected) { return Pointwise(FloatNear(1e-5F), expected); }
+::testing::Matcher<Values> near(const Values& expected) { return Pointwise(FloatNear(1e-5F), expected); }
 
 TEST(Execution, Convolution) {
   const FloatTensor image{{1, 1, 3, 3}, counted(9)};
@@ -179,6 +179,21 @@ TEST(Execution, WhatMovesData) {
   const FloatTensor scores{{2, 4}, {3, 1, 3, 2, 1, 2, 3, 4}};
   EXPECT_THAT(values_of(TopK{3, false}, {scores}), ElementsAre(3, 3, 2, 4, 3, 2));
   EXPECT_THAT(values_of(TopK{3, true}, {scores}), ElementsAre(0, 2, 3, 3, 2, 1));
+}
+
+TEST(Execution, DeformableSampling) {
+  const FloatTensor image{{1, 1, 2, 3}, {1, 2, 3, 10, 20, 30}};
+  // A window of one tap: displaced by half a pixel down, by one to the right, beyond the border.
+  const DeformableSampling one{.kernel_h = 1, .kernel_w = 1};
+  const FloatTensor offsets{{1, 2, 2, 3}, {0.5, 0, 0, 0.5, -1, -9, 0, 1, 1, 0, 0.25, 0}};
+  EXPECT_THAT(values_of(one, {image, offsets}), ElementsAre(5.5F, 3, 0, 5, 2.25F, 0));
+  DeformableSampling limited = one;
+  limited.range = 1;  // -9 becomes -1
+  EXPECT_THAT(values_of(limited, {image, offsets}), ElementsAre(5.5F, 3, 0, 5, 2.25F, 3));
+  // Two taps side by side, their distance grown by 2: half of it each way.
+  const DeformableSampling wide{.kernel_h = 1, .kernel_w = 2, .square = true};
+  const FloatTensor growth{{1, 1, 2, 2}, {0, 2, -1, 0}};
+  EXPECT_THAT(values_of(wide, {image, growth}), ElementsAre(1, 1, 15, 20, 2, 0, 15, 30));
 }
 
 TEST(Execution, Resize) {

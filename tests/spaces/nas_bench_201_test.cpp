@@ -16,14 +16,14 @@ using ::testing::HasSubstr;
 using ::testing::StartsWith;
 using namespace duet::testing;
 
-constexpr const char* whole = "network: {type: nas_bench_201}";
+constexpr const char* whole_201 = "network: {type: nas_bench_201}";
 
-std::string cell(const std::string& architecture) {
+std::string edges_of(const std::string& architecture) {
   return "network: {type: nas_bench_201, architecture: '" + architecture + "'}";
 }
 
 TEST(NasBench201, HasSixEdgesOfFiveOperations) {
-  const DesignSpace space = read_space(whole);
+  const DesignSpace space = read_space(whole_201);
   EXPECT_EQ(space.space().paths(),
             (std::vector<std::string>{"network.edge_1_0", "network.edge_2_0", "network.edge_2_1",
                                       "network.edge_3_0", "network.edge_3_1", "network.edge_3_2"}));
@@ -33,14 +33,14 @@ TEST(NasBench201, HasSixEdgesOfFiveOperations) {
 }
 
 TEST(NasBench201, EveryCandidateHasItsOwnArchitectureString) {
-  const DesignSpace space = read_space(whole);
+  const DesignSpace space = read_space(whole_201);
   std::set<std::string> seen;
   for (std::uint64_t rank = 0; rank < 15'625; ++rank) {
     const Candidate candidate = space.space().unrank(rank);
     const std::string text = space.label(candidate, "network.architecture");
     EXPECT_TRUE(seen.insert(text).second) << text;
     if (rank % 25 != 0) continue;  // reading a space costs more than the rest
-    const DesignSpace fixed = read_space(cell(text));
+    const DesignSpace fixed = read_space(edges_of(text));
     EXPECT_EQ(fixed.space().cardinality().exact, 1u);
     EXPECT_EQ(fixed.label(fixed.space().unrank(0), "network.architecture"), text);
     EXPECT_EQ(network_of(fixed, fixed.space().unrank(0)), network_of(space, candidate));
@@ -48,7 +48,7 @@ TEST(NasBench201, EveryCandidateHasItsOwnArchitectureString) {
 }
 
 TEST(NasBench201, LabelFollowsTheOrderOfTheEdges) {
-  const DesignSpace space = read_space(whole);
+  const DesignSpace space = read_space(whole_201);
   const Candidate candidate = read_candidate(
       space,
       "network: {edge_1_0: nor_conv_3x3, edge_2_0: none, edge_2_1: avg_pool_3x3, edge_3_0: skip_connect, "
@@ -65,11 +65,11 @@ TEST(NasBench201, RefusesMalformedStrings) {
         "|none~0|+|none~0|none~1|none~0|none~1|none~2|", "|none~0|+|none~0|none~0|+|none~0|none~1|none~2|",
         "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|+|none~0|",
         "none~0|+|none~0|none~1|+|none~0|none~1|none~2|", "|none~0|+|none~0|none~1|+|none~0|none~1|none~2"}) {
-    const std::string message = refusal(cell(broken));
+    const std::string message = refusal(edges_of(broken));
     EXPECT_THAT(message, StartsWith("space.yaml:1:46: ")) << broken;
     EXPECT_THAT(message, HasSubstr(form)) << broken;
   }
-  EXPECT_THAT(refusal(cell("|nor_conv_3x4~0|+|none~0|none~1|+|none~0|none~1|none~2|")),
+  EXPECT_THAT(refusal(edges_of("|nor_conv_3x4~0|+|none~0|none~1|+|none~0|none~1|none~2|")),
               HasSubstr("unknown operator 'nor_conv_3x4'; did you mean 'nor_conv_3x3'?"));
 }
 
@@ -110,7 +110,7 @@ TEST(NasBench201, NodesOfTheCellSumTheirEdges) {
 }
 
 TEST(NasBench201, NothingButNoneIsAllZeros) {
-  const DesignSpace space = read_space(cell("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"));
+  const DesignSpace space = read_space(edges_of("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"));
   const Network network = network_of(space, space.space().unrank(0));
   EXPECT_EQ(network.node(network.find("stage3.cell5.node_3").value()).op, Operator(Zeros{{1, 64, 8, 8}}));
   EXPECT_EQ(network.node(network.output()).shape, (Shape{1, 10}));
@@ -137,7 +137,7 @@ TEST(NasBench201, CountsOfTheSkeleton) {
 TEST(NasBench201, CountsEqualTheTable) {
   const auto path = reference_data("nb201_accuracy.csv");
   if (!path) GTEST_SKIP() << "NAS-Bench-201 reference data not found";
-  const DesignSpace space = read_space(whole);
+  const DesignSpace space = read_space(whole_201);
   std::map<std::string, Candidate> candidates;
   for (std::uint64_t rank = 0; rank < 15'625; ++rank) {
     const Candidate candidate = space.space().unrank(rank);

@@ -14,17 +14,17 @@ namespace {
 using ::testing::HasSubstr;
 using namespace duet::testing;
 
-constexpr const char* whole = "network: {type: nas_bench_macro}";
+constexpr const char* whole_macro = "network: {type: nas_bench_macro}";
 
 TEST(NasBenchMacro, HasEightLayersOfThreeBlocks) {
-  const DesignSpace space = read_space(whole);
+  const DesignSpace space = read_space(whole_macro);
   EXPECT_EQ(space.space().size(), 8u);
   EXPECT_EQ(space.space().cardinality().exact, 6'561u);
   EXPECT_EQ(space.space()[7].path, "network.layer8");
 }
 
 TEST(NasBenchMacro, ArchitectureStringsAreTheDigitsOfTheRank) {
-  const DesignSpace space = read_space(whole);
+  const DesignSpace space = read_space(whole_macro);
   for (std::uint64_t rank = 0; rank < 6'561; ++rank) {
     std::string digits;
     for (std::uint64_t rest = rank, i = 0; i < 8; ++i, rest /= 3) {
@@ -35,7 +35,7 @@ TEST(NasBenchMacro, ArchitectureStringsAreTheDigitsOfTheRank) {
 }
 
 TEST(NasBenchMacro, AnArchitectureStringFixesTheNetwork) {
-  const DesignSpace space = read_space(whole);
+  const DesignSpace space = read_space(whole_macro);
   const DesignSpace fixed = read_space("network: {type: nas_bench_macro, architecture: '01201201'}");
   EXPECT_EQ(fixed.space().cardinality().exact, 1u);
   const Candidate only = fixed.space().unrank(0);
@@ -70,7 +70,7 @@ TEST(NasBenchMacro, ResidualsOnlyWhereShapesAgree) {
 TEST(NasBenchMacro, CountsEqualTheTable) {
   const auto path = reference_data("nas_bench_macro.csv");
   if (!path) GTEST_SKIP() << "NAS-Bench-Macro reference data not found";
-  const DesignSpace space = read_space(whole);
+  const DesignSpace space = read_space(whole_macro);
   std::map<std::string, Candidate> candidates;
   for (std::uint64_t rank = 0; rank < 6'561; ++rank) {
     const Candidate candidate = space.space().unrank(rank);

@@ -125,7 +125,8 @@ TEST(OperatorName, IsSnakeCase) {
                                                                {Expand{}, "expand"},
                                                                {TopK{}, "top_k"},
                                                                {Other{}, "other"},
-                                                               {Outputs{}, "outputs"}};
+                                                               {Outputs{}, "outputs"},
+                                                               {DeformableSampling{}, "deformable_sampling"}};
   EXPECT_EQ(names.size(), std::variant_size_v<Operator>);
   for (const auto& [op, name] : names) EXPECT_EQ(name_of(op), name);
 }
@@ -791,6 +792,19 @@ TEST(OtherOperators, MoveData) {
   EXPECT_EQ(outcome_of(Outputs{}, {{2, 10}, {3, 4, 5}}), (Outcome{{2, 10}, 0, 0}));
 }
 
+TEST(OtherOperators, DeformableSamplingPutsTapsSideBySide) {
+  const DeformableSampling same{.padding_h = 1, .padding_w = 1};
+  EXPECT_EQ(outcome_of(same, {{2, 5, 8, 6}, {2, 18, 8, 6}}), (Outcome{{2, 45, 8, 6}, 0, 0}));
+  const DeformableSampling square{.kernel_h = 5, .kernel_w = 3, .stride_h = 2, .padding_h = 2, .dilation_w = 2, .range = 4, .square = true};
+  EXPECT_EQ(outcome_of(square, {{1, 2, 9, 9}, {1, 1, 5, 5}}), (Outcome{{1, 30, 5, 5}, 0, 0}));
+  EXPECT_EQ(refusal(same, {{1, 5, 8, 8}, {1, 9, 8, 8}}), "needs offsets (1, 18, 8, 8) for input (1, 5, 8, 8), got (1, 9, 8, 8)");
+  EXPECT_EQ(refusal(DeformableSampling{.range = -1}, {{1, 5, 8, 8}, {1, 18, 6, 6}}),
+            "range is -1, must be in [0, 2147483647] for input (1, 5, 8, 8) and (1, 18, 6, 6)");
+  EXPECT_EQ(refusal(same, {{1, 5, 8}, {1, 18, 8, 8}}), "needs an (N, C, H, W) input, got (1, 5, 8) and (1, 18, 8, 8)");
+  EXPECT_EQ(refusal(DeformableSampling{}, {{1, 5, 2, 8}, {1, 18, 1, 6}}),
+            "a 3x3 kernel with dilation 1x1 does not fit input (1, 5, 2, 8) with padding 0x0");
+}
+
 TEST(OtherOperators, CountWhatTheySay) {
   EXPECT_EQ(outcome_of(Other{"lstm", {3, 4}, 1000, 77}, {{2, 10}}), (Outcome{{3, 4}, 77, 1000}));
   EXPECT_EQ(outcome_of(Elementwise{"where"}, {{4}, {2, 1}, {3, 1, 1}}), (Outcome{{3, 2, 4}, 0, 0}));
@@ -890,6 +904,13 @@ TEST(NetworkFingerprint, ChangesWithEveryAttribute) {
     Network network = with_inputs({{1, 4, 9, 9}});
     network.add("node", op, {0, 0});
     EXPECT_TRUE(fingerprints.insert(network.fingerprint()).second) << name_of(op);
+  }
+  for (const bool square : {false, true}) {
+    for (const std::int64_t range : {0, 3}) {
+      Network network = with_inputs({{1, 4, 9, 9}, {1, square ? 1 : 18, 7, 7}});
+      network.add("node", DeformableSampling{.range = range, .square = square}, {0, 1});
+      EXPECT_TRUE(fingerprints.insert(network.fingerprint()).second);
+    }
   }
   for (const Operator& op :
        {Operator(Input{{1, 4, 9, 9}}), Operator(Input{{1, 4, 9}}), Operator(Input{{1, 4, 9, 8}}),

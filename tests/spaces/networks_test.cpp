@@ -22,7 +22,7 @@ using Row = std::map<std::string, std::string>;
 
 /// The rows of a CSV file without quotes, by column.
 std::vector<Row> read_rows(const std::filesystem::path& path) {
-  const auto cells = [](const std::string& line) {
+  const auto fields = [](const std::string& line) {
     std::vector<std::string> result;
     std::stringstream stream(line);
     for (std::string cell; std::getline(stream, cell, ',');) result.push_back(cell);
@@ -31,10 +31,10 @@ std::vector<Row> read_rows(const std::filesystem::path& path) {
   std::ifstream file(path);
   std::string line;
   std::getline(file, line);
-  const std::vector<std::string> names = cells(line);
+  const std::vector<std::string> names = fields(line);
   std::vector<Row> rows;
   while (std::getline(file, line)) {
-    const std::vector<std::string> values = cells(line);
+    const std::vector<std::string> values = fields(line);
     Row row;
     for (std::size_t i = 0; i < names.size() && i < values.size(); ++i) row[names[i]] = values[i];
     rows.push_back(std::move(row));

@@ -423,7 +423,8 @@ class OnnxFolder : public ::testing::Test {
 TEST_F(OnnxFolder, NetworksOfSpacesComeBack) {
   for (const char* text : {"network: {type: cnn, depth: 1}", "network: {type: nas_bench_201, cells: 1}",
                            "network: {type: nas_bench_macro}", "network: {type: nas_bench_101, cells: 1}",
-                           "network: {type: darts, cells: 3}", "network: {type: dag, aggregation: [add, concat]}"}) {
+                           "network: {type: darts, cells: 3}",
+                           "network: {type: nas_bench_macro, variants: {replacement: [deformable, deformable_depthwise], offset_range: [0, 2], offset_shape: [free, square]}}", "network: {type: dag, aggregation: [add, concat]}"}) {
     const DesignSpace space = testing::read_space(text);
     Random random(1, "test");
     for (int i = 0; i < 5; ++i) {

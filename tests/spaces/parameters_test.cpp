@@ -64,14 +64,14 @@ TEST(Parameters, ValuesAreLabels) {
 }
 
 TEST(Parameters, RefusesMissingAndBrokenTrees) {
-  EXPECT_THAT(refusal("tuning: {type: parameters}"), HasSubstr("parameters"));
-  EXPECT_THAT(refusal("tuning: {type: parameters, parameters: {}}"), HasSubstr("at least one parameter"));
-  EXPECT_THAT(refusal("tuning: {type: parameters, parameters: {x: {integer: [4, 1]}}}"),
+  EXPECT_THAT(testing::refusal("tuning: {type: parameters}"), HasSubstr("parameters"));
+  EXPECT_THAT(testing::refusal("tuning: {type: parameters, parameters: {}}"), HasSubstr("at least one parameter"));
+  EXPECT_THAT(testing::refusal("tuning: {type: parameters, parameters: {x: {integer: [4, 1]}}}"),
               StartsWith("space.yaml:1:54: the minimum is above the maximum"));
-  EXPECT_THAT(refusal("tuning: {type: parameters, parameters: {x: {choice: []}}}"), HasSubstr("no options"));
-  EXPECT_THAT(refusal("tuning: {type: parameters, parameters: {x: {intger: [1, 4]}}}"),
+  EXPECT_THAT(testing::refusal("tuning: {type: parameters, parameters: {x: {choice: []}}}"), HasSubstr("no options"));
+  EXPECT_THAT(testing::refusal("tuning: {type: parameters, parameters: {x: {intger: [1, 4]}}}"),
               HasSubstr("did you mean 'integer'?"));
-  EXPECT_THAT(refusal("tuning: {type: parameters, parameters: {2x: {integer: [1, 4]}}}"),
+  EXPECT_THAT(testing::refusal("tuning: {type: parameters, parameters: {2x: {integer: [1, 4]}}}"),
               HasSubstr("not an identifier"));
 }
 

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "spaces/execution.hpp"
 #include "spaces/zoo.hpp"
 #include "tests/spaces/read_space.hpp"
 
@@ -98,7 +99,7 @@ Network small() {
 }
 
 TEST(Variants, ReplacementsByHand) {
-  const std::vector<Replacement> pools(4, Replacement::max_pool);
+  const std::vector<NodeReplacement> pools(4, {Replacement::max_pool});
   const Network pooled = replaced(small(), pools);
   ASSERT_EQ(pooled.nodes().size(), 4u);
   EXPECT_EQ(pooled.node(1).op, Operator(Pool{.kind = Pool::Kind::max, .kernel = 3, .stride = 1, .padding = 1}));
@@ -106,7 +107,7 @@ TEST(Variants, ReplacementsByHand) {
   EXPECT_EQ(pooled.node(3).op, small().node(3).op);  // no window
   EXPECT_EQ(pooled.node(3).shape, small().node(3).shape);
 
-  const std::vector<Replacement> separable(4, Replacement::depthwise_separable);
+  const std::vector<NodeReplacement> separable(4, {Replacement::depthwise_separable});
   const Network separated = replaced(small(), separable);
   ASSERT_EQ(separated.nodes().size(), 6u);
   EXPECT_EQ(separated.node(1).name, "same.depthwise");
@@ -114,6 +115,85 @@ TEST(Variants, ReplacementsByHand) {
   // same: 2·9 + 2·2; wider: 2·9 + 2·4 + 4 biases; point: 16.
   EXPECT_EQ(separated.parameters(), 22 + 30 + 16);
   EXPECT_EQ(separated.macs(), 36 * 22 + 9 * 26 + 9 * 16);
+}
+
+/// `network` with the offsets of every deformable layer at 0.
+NetworkWeights undeformed(const Network& network) {
+  NetworkWeights weights = initial_weights(network, 1);
+  for (const Node& node : network.nodes()) {
+    if (!std::holds_alternative<DeformableSampling>(node.op)) continue;
+    for (FloatTensor& tensor : weights[node.inputs[1]]) std::fill(tensor.values.begin(), tensor.values.end(), 0.0F);
+  }
+  return weights;
+}
+
+TEST(Variants, AnUndeformedLayerIsTheLayer) {
+  Network plain;
+  NodeId x = plain.add("x", Input{{2, 4, 9, 7}});
+  x = plain.add("full", Convolution{.out_channels = 6, .kernel_h = 3, .kernel_w = 5, .stride_h = 2, .padding_h = 1, .padding_w = 2, .bias = true}, {x});
+  x = plain.add("grouped", Convolution{.out_channels = 6, .kernel_h = 3, .kernel_w = 3, .padding_h = 2, .padding_w = 2, .dilation_h = 2, .dilation_w = 2, .groups = 6}, {x});
+  plain.add("point", Convolution{.out_channels = 3}, {x});
+  const NetworkWeights weights = initial_weights(plain, 1);
+  FloatTensor image{{2, 4, 9, 7}, {}};
+  Random random(1, "undeformed");
+  for (int i = 0; i < 2 * 4 * 9 * 7; ++i) image.values.push_back(static_cast<float>(random.uniform(-1, 1)));
+  const FloatTensor expected = execute(plain, weights, {image}).at(0);
+
+  for (const bool square : {false, true}) {
+    const std::vector<NodeReplacement> how(4, {Replacement::deformable, 3, square});
+    const Network network = replaced(plain, how);
+    EXPECT_FALSE(network.find("point.sampled"));  // no window
+    NetworkWeights same = undeformed(network);
+    for (const char* name : {"full", "grouped", "point"}) {
+      const NodeId id = *network.find(name);
+      EXPECT_EQ(network.macs(id), plain.macs(*plain.find(name)));
+      EXPECT_EQ(network.parameters(id), plain.parameters(*plain.find(name)));
+      // The taps of a channel side by side.
+      for (std::size_t i = 0; i < same[id].size(); ++i) same[id][i].values = weights[*plain.find(name)][i].values;
+    }
+    const FloatTensor result = execute(network, same, {image}).at(0);
+    ASSERT_EQ(result.shape, expected.shape);
+    for (std::size_t i = 0; i < result.values.size(); ++i) EXPECT_NEAR(result.values[i], expected.values[i], 1e-5);
+  }
+}
+
+TEST(Variants, DeformableReplacementsByHand) {
+  const std::vector<NodeReplacement> full(4, {Replacement::deformable, 0, false});
+  const Network deformed = replaced(small(), full);
+  // Offsets of a 3×3 window: 18 channels with biases. same: 2·2·9; wider: 2·4·9 + 4; point 16.
+  EXPECT_EQ(deformed.node(*deformed.find("same.offsets")).shape[1], 18);
+  EXPECT_EQ(deformed.parameters(), 36 + (2 * 18 * 9 + 18) + 76 + (2 * 18 * 9 + 18) + 16);
+  EXPECT_EQ(deformed.node(deformed.output()).shape, small().node(3).shape);
+
+  const std::vector<NodeReplacement> depthwise(4, {Replacement::deformable_depthwise, 2, true});
+  const Network cheap = replaced(small(), depthwise);
+  EXPECT_EQ(cheap.node(*cheap.find("same.sampled")).op,
+            Operator(DeformableSampling{.padding_h = 1, .padding_w = 1, .range = 2, .square = true}));
+  // Offsets: 2·9 + 2 + 1. same: 2·9 + 2·2; wider: 2·9 + 2·4 + 4; point 16.
+  EXPECT_EQ(cheap.parameters(), 21 + 22 + 21 + 30 + 16);
+}
+
+TEST(Variants, OffsetsAreDimensionsOfDeformableReplacements) {
+  const std::string head = "network: {type: nas_bench_macro, variants: {replacement: ";
+  const DesignSpace space = read_space(head + "[none, deformable, deformable_depthwise], offset_range: [0, 2, 7], offset_shape: [free, square]}}");
+  const DesignSpace plain = read_space("network: {type: nas_bench_macro}");
+  EXPECT_EQ(*space.space().cardinality().exact, *plain.space().cardinality().exact * (1 + 2 * 3 * 2));
+  Random random(1, "offsets");
+  int seen = 0;
+  for (int i = 0; i < 40; ++i) {
+    const Candidate candidate = space.space().sample(random);
+    const std::string& kind = space.space().option(candidate, "network.variants.segment1.replacement");
+    const std::string below = "network.variants.segment1.replacement." + kind;
+    for (const Node& node : network_of(space, candidate).nodes()) {
+      const auto* op = std::get_if<DeformableSampling>(&node.op);
+      if (op == nullptr) continue;
+      ++seen;
+      EXPECT_EQ(static_cast<double>(op->range), space.space().number(candidate, below + ".offset_range"));
+      EXPECT_EQ(op->square, space.space().option(candidate, below + ".offset_shape") == "square");
+    }
+  }
+  EXPECT_GT(seen, 0);
+  EXPECT_THAT(refusal(head + "[none, max_pool], offset_range: [0, 2]}}"), HasSubstr("is about deformable replacements, and 'replacement' lists none"));
 }
 
 TEST(Variants, ReplacementIsADimension) {

@@ -76,7 +76,7 @@ TEST(Weights, InitialOnesFitAndDependOnTheSeedAlone) {
   EXPECT_THAT(of("mask")[0].values, Each(1.0F));
   EXPECT_NE(of("own")[0], of("table")[0]);
   // The deviation is √(2 / 80) of 400 numbers.
-  const std::vector<float>& linear = of("sequence")[0].values;
+  const std::vector<float> linear = of("sequence")[0].values;
   const double squares = std::inner_product(linear.begin(), linear.end(), linear.begin(), 0.0);
   EXPECT_NEAR(squares / 400, 2.0 / 80, 0.003);
 }

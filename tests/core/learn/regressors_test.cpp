@@ -16,7 +16,7 @@
 namespace duet::learn {
 namespace {
 
-constexpr double absent = std::numeric_limits<double>::quiet_NaN();
+constexpr double missing = std::numeric_limits<double>::quiet_NaN();
 
 TEST(LearnScale, StandardisesWhateverTheMagnitude) {
   for (const double unit : {1.0, 1e300, 1e-290}) {
@@ -94,7 +94,7 @@ TEST(Ridge, RecoversALinearFunctionAndShrinksNoise) {
   const double effects[] = {1, -2, 0.5};
   for (int i = 0; i < 60; ++i) {
     const auto category = random.below(3);
-    const double x = random.uniform(), z = random.chance(0.5) ? random.uniform() : absent;
+    const double x = random.uniform(), z = random.chance(0.5) ? random.uniform() : missing;
     rows.insert(rows.end(), {static_cast<double>(category), x, z});
     targets.push_back(effects[category] + 3 * x + (std::isnan(z) ? 0 : 0.7 + 2 * z));
   }
@@ -117,7 +117,7 @@ TEST(Forest, LearnsAnInteractionOfCategoriesNumbersAndPresence) {
   const auto draw = [&](std::size_t count, std::vector<double>& rows, std::vector<double>& targets) {
     for (std::size_t i = 0; i < count; ++i) {
       const auto category = random.below(5);
-      const double x = random.uniform(), z = random.chance(0.5) ? random.uniform() : absent;
+      const double x = random.uniform(), z = random.chance(0.5) ? random.uniform() : missing;
       rows.insert(rows.end(), {static_cast<double>(category), x, z});
       targets.push_back((category % 2 == 0 && x > 0.4 ? 2.0 : 0.0) + (std::isnan(z) ? 1.0 : 0.0));
     }
@@ -155,7 +155,7 @@ TEST(Forest, SurvivesDegenerateData) {
   Random random(4, "test");
   const std::vector<Column> columns{{.categories = 200}, {.optional = true}};
   std::vector<double> rows;
-  for (int i = 0; i < 50; ++i) rows.insert(rows.end(), {static_cast<double>(random.below(200)), absent});
+  for (int i = 0; i < 50; ++i) rows.insert(rows.end(), {static_cast<double>(random.below(200)), missing});
   for (const double value : {0.0, 7.0, 1e300}) {
     const Forest forest(columns, {rows, 2}, std::vector<double>(50, value), {}, Random(1, "forest"));
     EXPECT_NEAR(forest.predict(std::span(rows).first(2)).mean, value, 1e-9 * value);
