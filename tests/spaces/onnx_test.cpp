@@ -529,10 +529,18 @@ TEST(OnnxImport, DamagedFilesAreErrors) {
       "r = Relu(a) p = MaxPool<kernel_shape = [3, 3]>(r) f = Flatten(p) s = Shape(f) y = Gemm<transB = 1>(f, v) }",
       {{"w", {8, 4, 3, 3}}, {"b", {8}}, {"v", {10, 72}}});
   ASSERT_NO_THROW(import_onnx(good, "m.onnx"));
+  const std::string branches = model_of(
+      "(float[1, 4] x, int64 c) => (float[1, n] y) { z = Constant<value_int = 0>() d = Equal(c, z) "
+      "p = Constant<value_ints = [0, 0, 1, 2]>() zero = Constant<value_ints = [0]>() far = Constant<value_ints = [-9]>() two = Constant<value_ints = [-1, 2]>() r = Reshape(p, two) "
+      "t = Transpose<perm = [1, 0]>(r) i = Constant<value_ints = [-1]>() f = Slice(t, i, far, zero, i) l = Reshape(t, i) "
+      "y = If<then_branch = a () => (float[1, n] u) { k = Relu(x) u = Pad<mode = \"reflect\">(k, l) }, "
+      "else_branch = b () => (float[1, n] e) { s = LeakyRelu<alpha = 0.3>(x) e = If<then_branch = h () => (float[1, n] o) "
+      "{ o = Clip(s) }, else_branch = g () => (float[1, n] q) { q = Neg(s) }>(d) }>(d) }");
+  ASSERT_NO_THROW(import_onnx(branches, "m.onnx", {{"c", 0}}));
   std::size_t refused = 0;
-  const auto attempt = [&](const std::string& bytes) {
+  const auto attempt = [&](const std::string& bytes, const OnnxDimensions& dimensions = {}) {
     try {
-      import_onnx(bytes, "m.onnx");
+      import_onnx(bytes, "m.onnx", dimensions);
     } catch (const ConfigError& error) {
       EXPECT_THAT(error.what(), StartsWith("m.onnx: "));
       EXPECT_THAT(error.what(), ::testing::Not(HasSubstr("\n")));
@@ -546,8 +554,11 @@ TEST(OnnxImport, DamagedFilesAreErrors) {
     std::string bad = good;
     for (auto k = 1 + random() % 3; k > 0; --k) bad[random() % bad.size()] = static_cast<char>(random());
     attempt(bad);
+    bad = branches;
+    for (auto k = 1 + random() % 3; k > 0; --k) bad[random() % bad.size()] = static_cast<char>(random());
+    attempt(bad, {{"c", i % 2}});
   }
-  EXPECT_GT(refused, 1000u);
+  EXPECT_GT(refused, 2000u);
 }
 
 TEST(OnnxWire, LeavesOutLargeTensorsOnly) {
