@@ -105,7 +105,7 @@ void prepare(const std::filesystem::path& folder, const std::string& name) {
     export_onnx(network, base + ".onnx", {.weights = &weights});
   }
 
-  nlohmann::json json{{"name", name}, {"inputs", nlohmann::json::array()}};
+  nlohmann::json json{{"name", path.filename().string()}, {"inputs", nlohmann::json::array()}, {"bound", dimensions}};
   std::vector<FloatTensor> inputs;
   for (NodeId id = 0; id < network.nodes().size(); ++id) {
     const Node& node = network.node(id);

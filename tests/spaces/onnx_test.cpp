@@ -1,6 +1,7 @@
 #include "spaces/onnx.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <fmt/format.h>
@@ -208,13 +209,70 @@ TEST(OnnxImport, EveryNodeIsAccountedFor) {
 }
 
 TEST(OnnxImport, CountsWhatItDoesNotModel) {
-  const auto lstm = import("(float[7, 2, 10] x) => (float[7, 1, 2, 16] y) { y = LSTM<hidden_size = 16>(x, w, r) }",
-                           {{"w", {1, 64, 10}}, {"r", {1, 64, 16}}});
-  EXPECT_EQ(lstm.network.macs(), 7 * 2 * 64 * (10 + 16));
-  EXPECT_EQ(lstm.network.parameters(), 64 * 26);
-  EXPECT_EQ(lstm.nodes[0].fidelity, OnnxFidelity::approximated);
+  // An LSTM of few steps is unrolled, a longer one counted: the same, but for the fidelity.
+  for (const auto& [steps, fidelity] : {std::pair{1, OnnxFidelity::modelled}, std::pair{7, OnnxFidelity::modelled},
+                                        std::pair{65, OnnxFidelity::approximated}}) {
+    const auto lstm = import(fmt::format("(float[{0}, 2, 10] x) => (float[{0}, 1, 2, 16] y) {{ y = LSTM<hidden_size = 16>(x, w, r, b) }}", steps),
+                             {{"w", {1, 64, 10}}, {"r", {1, 64, 16}}, {"b", {1, 128}}});
+    EXPECT_EQ(lstm.network.macs(), steps * 2 * 64 * (10 + 16));
+    EXPECT_EQ(lstm.network.parameters(), 64 * 26 + 128);
+    EXPECT_EQ(lstm.nodes[0].fidelity, fidelity);
+  }
   const auto einsum = import("(float[2, 3, 5] x, float[2, 5, 4] z) => (float[2, 3, 4] y) { y = Einsum<equation = \"bij,bjk->bik\">(x, z) }");
   EXPECT_EQ(einsum.network.macs(), 2 * 3 * 5 * 4);
+}
+
+TEST(OnnxImport, LstmsOfAFewStepsAreUnrolled) {
+  constexpr std::int64_t size = 2, features = 3;
+  Random random(1, "test");
+  const auto drawn = [&random](std::int64_t count) {
+    std::vector<float> values;
+    for (std::int64_t i = 0; i < count; ++i) values.push_back(static_cast<float>(random.uniform(-1, 1)));
+    return values;
+  };
+  for (const std::int64_t steps : {1, 3}) {
+    onnx::ModelProto model;
+    ASSERT_TRUE(model.ParseFromString(model_of(
+        fmt::format("(float[{0}, 1, 3] x, float[1, 1, 2] h, float[1, 1, 2] c) => (float[{0}, 1, 1, 2] y, float[1, 1, 2] hn, "
+                    "float[1, 1, 2] cn) {{ y, hn, cn = LSTM<hidden_size = 2>(x, w, r, b, , h, c) }}", steps),
+        {{"b", {1, 16}}, {"r", {1, 8, 2}}, {"w", {1, 8, 3}}})));
+    std::map<std::string, std::vector<float>> weights;
+    for (auto& tensor : *model.mutable_graph()->mutable_initializer()) {
+      weights[tensor.name()] = drawn(tensor.name() == "w" ? 24 : 16);
+      for (const float value : weights[tensor.name()]) tensor.add_float_data(value);
+    }
+    const OnnxImport imported = import_onnx(model.SerializeAsString(), "m.onnx", {}, OnnxWeights::read);
+    EXPECT_EQ(imported.nodes[0].fidelity, OnnxFidelity::modelled);
+    EXPECT_EQ(imported.network.macs(), steps * 4 * size * (features + size));
+    EXPECT_EQ(imported.network.parameters(), 4 * size * (features + size + 2));
+    const std::vector<float> x = drawn(steps * features), h0 = drawn(size), c0 = drawn(size);
+    const auto results = execute(imported.network, imported.weights, {{{steps, 1, 3}, x}, {{1, 1, 2}, h0}, {{1, 1, 2}, c0}});
+    ASSERT_EQ(results.size(), 3u);
+
+    const auto sigmoid = [](double z) { return 1 / (1 + std::exp(-z)); };
+    std::vector<double> h(h0.begin(), h0.end()), c(c0.begin(), c0.end());
+    for (std::int64_t t = 0; t < steps; ++t) {
+      std::vector<double> sums(8);
+      for (std::size_t g = 0; g < 8; ++g) {
+        sums[g] = static_cast<double>(weights["b"][g]) + static_cast<double>(weights["b"][8 + g]);
+        for (std::size_t i = 0; i < 3; ++i) {
+          sums[g] += static_cast<double>(weights["w"][3 * g + i]) * static_cast<double>(x[static_cast<std::size_t>(t) * 3 + i]);
+        }
+        for (std::size_t i = 0; i < 2; ++i) sums[g] += static_cast<double>(weights["r"][2 * g + i]) * h[i];
+      }
+      for (std::size_t i = 0; i < 2; ++i) {  // input, output, forget, candidate
+        c[i] = sigmoid(sums[4 + i]) * c[i] + sigmoid(sums[i]) * std::tanh(sums[6 + i]);
+      }
+      for (std::size_t i = 0; i < 2; ++i) {
+        h[i] = sigmoid(sums[2 + i]) * std::tanh(c[i]);
+        EXPECT_NEAR(results[0].values[static_cast<std::size_t>(t) * 2 + i], h[i], 1e-6);
+      }
+    }
+    for (std::size_t i = 0; i < 2; ++i) {
+      EXPECT_NEAR(results[1].values[i], h[i], 1e-6);
+      EXPECT_NEAR(results[2].values[i], c[i], 1e-6);
+    }
+  }
 }
 
 TEST(OnnxImport, SymbolicDimensionsAreBound) {
