@@ -237,7 +237,7 @@ class Importer {
     if (!decided && chosen == dimensions_.end()) {
       std::string why = fmt::format("which branch runs depends on data; choose with --dim {0}=1 (then) or --dim {0}=0 (else)",
                                     node.input(0));
-      for (const std::string& number : unbound_numbers_) why += fmt::format(", or give input '{0}': --dim {0}=NUMBER", number);
+      if (!unbound_numbers_.empty()) why += fmt::format(", or give input '{0}': --dim {0}=NUMBER", unbound_numbers_.front());
       throw Refusal(why);
     }
     const bool yes = decided ? condition->front() != 0 : chosen->second != 0;
