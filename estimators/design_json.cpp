@@ -82,7 +82,13 @@ struct Attributes {
     node["dilation"] = {op.dilation_h, op.dilation_w};
     node["count_include_pad"] = op.count_include_pad;
   }
-  void operator()(const Elementwise& op) const { node["function"] = op.function; }
+  void operator()(const Elementwise& op) const {
+    node["function"] = op.function;
+    const auto settings = settings_of(op.function);
+    for (std::size_t i = 0; i < op.settings.size(); ++i) {
+      if (std::isfinite(op.settings[i])) node[std::string(settings[i].name)] = op.settings[i];
+    }
+  }
   void operator()(const Reduce& op) const {
     node["function"] = op.function;
     node["axes"] = op.axes;

@@ -119,7 +119,26 @@ double activate(Activation::Kind kind, double x) {
 using Unary = double (*)(double);
 using Binary = double (*)(double, double);
 
-/// By ONNX's names; attributes are ONNX's default ones.
+using Settings = const std::vector<double>&;
+using Adjusted = double (*)(double, Settings);
+
+/// Functions that have settings, by ONNX's names.
+const std::map<std::string, Adjusted, std::less<>>& adjusted_functions() {
+  static const std::map<std::string, Adjusted, std::less<>> functions{
+      {"celu", [](double x, Settings s) { return std::max(x, 0.0) + std::min(0.0, s[0] * std::expm1(x / s[0])); }},
+      {"clip", [](double x, Settings s) { return std::min(std::max(x, s[0]), s[1]); }},
+      {"elu", [](double x, Settings s) { return x < 0 ? s[0] * std::expm1(x) : x; }},
+      {"hard_sigmoid", [](double x, Settings s) { return std::clamp(s[0] * x + s[1], 0.0, 1.0); }},
+      {"leaky_relu", [](double x, Settings s) { return x < 0 ? s[0] * x : x; }},
+      // Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017, eq. 14.
+      {"selu", [](double x, Settings s) { return s[1] * (x > 0 ? x : s[0] * std::expm1(x)); }},
+      {"shrink", [](double x, Settings s) { return x < -s[1] ? x + s[0] : x > s[1] ? x - s[0] : 0; }},
+      {"thresholded_relu", [](double x, Settings s) { return x > s[0] ? x : 0; }},
+  };
+  return functions;
+}
+
+/// By ONNX's names.
 const std::map<std::string, Unary, std::less<>>& unary_functions() {
   static const std::map<std::string, Unary, std::less<>> functions{
       {"abs", [](double x) { return std::abs(x); }},
@@ -130,26 +149,18 @@ const std::map<std::string, Unary, std::less<>>& unary_functions() {
       {"atan", [](double x) { return std::atan(x); }},
       {"atanh", [](double x) { return std::atanh(x); }},
       {"ceil", [](double x) { return std::ceil(x); }},
-      {"celu", [](double x) { return std::max(x, 0.0) + std::min(0.0, std::expm1(x)); }},
-      {"clip", [](double x) { return x; }},
       {"cos", [](double x) { return std::cos(x); }},
       {"cosh", [](double x) { return std::cosh(x); }},
-      {"elu", [](double x) { return x < 0 ? std::expm1(x) : x; }},
       {"erf", [](double x) { return std::erf(x); }},
       {"exp", [](double x) { return std::exp(x); }},
       {"floor", [](double x) { return std::floor(x); }},
-      {"hard_sigmoid", hard_sigmoid},
       {"is_inf", [](double x) { return from(std::isinf(x)); }},
       {"is_na_n", [](double x) { return from(std::isnan(x)); }},
-      {"leaky_relu", [](double x) { return x < 0 ? 0.01 * x : x; }},
       {"log", [](double x) { return std::log(x); }},
       {"neg", [](double x) { return -x; }},
       {"not", [](double x) { return from(x == 0); }},
       {"reciprocal", [](double x) { return 1 / x; }},
       {"round", [](double x) { return std::nearbyint(x); }},  // halves to even
-      // Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017, eq. 14, as floats.
-      {"selu", [](double x) { return 1.05070102214813232421875 * (x > 0 ? x : 1.67326319217681884765625 * std::expm1(x)); }},
-      {"shrink", [](double x) { return x < -0.5 || x > 0.5 ? x : 0; }},
       {"sign", [](double x) { return from(x > 0) - from(x < 0); }},
       {"sin", [](double x) { return std::sin(x); }},
       {"sinh", [](double x) { return std::sinh(x); }},
@@ -157,7 +168,6 @@ const std::map<std::string, Unary, std::less<>>& unary_functions() {
       {"softsign", [](double x) { return x / (1 + std::abs(x)); }},
       {"sqrt", [](double x) { return std::sqrt(x); }},
       {"tan", [](double x) { return std::tan(x); }},
-      {"thresholded_relu", [](double x) { return x > 1 ? x : 0; }},
   };
   return functions;
 }
@@ -479,6 +489,14 @@ class Step {
   Numbers operator()(const Elementwise& op) const {
     if (const auto found = unary_functions().find(op.function); found != unary_functions().end() && inputs_.size() == 1) {
       return mapped(x().values, found->second);
+    }
+    if (const auto found = adjusted_functions().find(op.function);
+        found != adjusted_functions().end() && inputs_.size() == 1) {
+      std::vector<double> settings(op.settings.begin(), op.settings.end());
+      if (settings.empty()) {
+        for (const FunctionSetting& setting : settings_of(op.function)) settings.push_back(wide(setting.usual));
+      }
+      return mapped(x().values, [&](double value) { return found->second(value, settings); });
     }
     if (op.function == "where" && inputs_.size() == 3) {
       const Numbers chosen = broadcast(x(0), node_.shape), yes = broadcast(x(1), node_.shape);

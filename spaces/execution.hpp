@@ -11,9 +11,7 @@ namespace duet {
 
 /// Runs a network. `inputs` are those of its Input nodes, in the order of their ids; the result is the network's output,
 /// or one tensor for every input of a last `Outputs`. Numbers between nodes are floats, sums and products within a node
-/// are doubles, in a fixed order: the same bits on every run. Integers (indices) are exact up to 2^24. Functions with
-/// attributes that a network does not keep have ONNX's default ones, hard_sigmoid those of hard_swish: what the exporter
-/// writes. A node's memory is released after its last use.
+/// are doubles, in a fixed order: the same bits on every run. Integers (indices) are exact up to 2^24. A node's memory is released after its last use.
 /// \throws NetworkError that names the node: an input that does not fit, weights that do not (see `check`), an index
 /// outside its table, or what is known by name only (`Other`, and functions of types of words: cast, quantize_linear, …).
 std::vector<FloatTensor> execute(const Network& network, const NetworkWeights& weights,

@@ -398,6 +398,10 @@ class Inference {
 
   Shape infer(const Elementwise& op) const {
     if (op.function.empty()) fail("needs a function");
+    const std::size_t settings = settings_of(op.function).size();
+    if (!op.settings.empty() && op.settings.size() != settings) {
+      fail(fmt::format("'{}' has {} settings, got {}", op.function, settings, op.settings.size()));
+    }
     return broadcast_inputs();
   }
 
@@ -607,8 +611,10 @@ class AttributeHasher {
          count_include_pad);
   }
   void operator()(const Elementwise& op) const {
-    const auto& [function] = op;
+    const auto& [function, settings] = op;
     hasher_.add(std::string_view(function));
+    // The usual ones have always gone without.
+    for (const float setting : settings) hasher_.add(static_cast<double>(setting));
   }
   void operator()(const Reduce& op) const {
     const auto& [function, axes, keep_dimensions] = op;
@@ -708,6 +714,23 @@ std::int64_t total(std::size_t nodes, std::string_view what, CountOfNode count_o
 
 std::string to_string(const Shape& shape) {
   return fmt::format("({})", fmt::join(shape, ", "));
+}
+
+std::span<const FunctionSetting> settings_of(std::string_view function) {
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  static constexpr FunctionSetting clip[] = {{"min", -infinity}, {"max", infinity}};
+  static constexpr FunctionSetting hard_sigmoid[] = {{"alpha", 1.0F / 6}, {"beta", 0.5F}};
+  static constexpr FunctionSetting leaky_relu[] = {{"alpha", 0.01F}};
+  static constexpr FunctionSetting selu[] = {{"alpha", 1.67326319217681884765625F}, {"gamma", 1.05070102214813232421875F}};
+  static constexpr FunctionSetting shrink[] = {{"bias", 0}, {"lambd", 0.5F}};
+  static constexpr FunctionSetting one[] = {{"alpha", 1}};
+  if (function == "clip") return clip;
+  if (function == "hard_sigmoid") return hard_sigmoid;
+  if (function == "leaky_relu") return leaky_relu;
+  if (function == "selu") return selu;
+  if (function == "shrink") return shrink;
+  if (function == "elu" || function == "celu" || function == "thresholded_relu") return one;
+  return {};
 }
 
 std::string_view name_of(const Operator& op) {

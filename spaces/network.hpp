@@ -185,11 +185,21 @@ struct WindowPool {
 };
 
 /// Any function of one or more inputs, element by element, with NumPy broadcasting. `function` is the snake_case name of
-/// ONNX's operator: "subtract" is "sub", "square root" is "sqrt".
+/// ONNX's operator: "subtract" is "sub", "square root" is "sqrt". `settings` are those of `settings_of(function)`, all of
+/// them; empty: the usual ones.
 struct Elementwise {
   std::string function;
+  std::vector<float> settings = {};
   bool operator==(const Elementwise&) const = default;
 };
+
+/// A number that a function of one input is given once and for all: the slope of a leaky_relu.
+struct FunctionSetting {
+  std::string_view name;  ///< of ONNX's attribute, or input of Clip
+  float usual;            ///< ONNX's own, but for hard_sigmoid, which is hard_swish's; infinite: without a bound
+};
+/// In the order in which functions have them; empty for most.
+std::span<const FunctionSetting> settings_of(std::string_view function);
 
 /// Combines the elements along `axes` (increasing, from 0): "mean", "sum", "max", "min", "prod", "l2", ….
 struct Reduce {

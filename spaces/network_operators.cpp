@@ -129,7 +129,7 @@ std::vector<OperatorKind> make_kinds() {
                            .dilation_h = whole(v[9]), .dilation_w = whole(v[10]), .count_include_pad = truth(v[11])};
        }},
       {"elementwise", 1, any, {required("function", Kind::text)}, {},
-       [](Values v) -> Operator { return Elementwise{v[0].text}; }},
+       [](Values v) -> Operator { return Elementwise{v[0].text, {}}; }},
       {"reduce", 1, 1, {required("function", Kind::text), list("axes"), flag("keep_dimensions", true)}, {},
        [](Values v) -> Operator { return Reduce{v[0].text, v[1].list, truth(v[2])}; }},
       {"rms_normalization", 1, 1, {}, {}, [](Values) -> Operator { return RmsNormalization{}; }},

@@ -34,7 +34,7 @@ struct OnnxNode {
 
 struct OnnxImport {
   Network network;
-  std::vector<OnnxNode> nodes;  ///< every node of the file, in its order
+  std::vector<OnnxNode> nodes;  ///< every node of the file that runs, in an order in which they can
   std::int64_t opset = 0;       ///< the file's
   std::string producer;
   NetworkWeights weights;  ///< if they were asked for
@@ -42,7 +42,8 @@ struct OnnxImport {
   std::size_t count(OnnxFidelity fidelity) const;
 };
 
-/// Values for symbolic dimensions, by name; the unnamed dimension i of an input is "input:i".
+/// Values for what a file leaves open, by name: symbolic dimensions (the unnamed dimension i of an input is "input:i"),
+/// inputs of one whole number, conditions of branches (not 0: the first runs).
 using OnnxDimensions = std::map<std::string, std::int64_t, std::less<>>;
 
 enum class OnnxWeights { leave, read };
@@ -50,7 +51,7 @@ enum class OnnxWeights { leave, read };
 /// Reads a model. Nodes of the network have the names of the file's nodes, or where these are missing or taken, of their
 /// outputs. Several outputs are joined by an `Outputs`. Scalars become tensors of shape (1).
 /// \throws ConfigError that begins with the file's name: unreadable, damaged, an unbound symbolic dimension, a bound one
-/// that does not exist, control flow, sequences and strings, or an output whose shape depends on data. With weights: their
+/// that does not exist, a branch whose condition is not known, loops, sequences and strings, or an output whose shape depends on data. With weights: their
 /// external data are missing or not beside the model, or they are quantised, sparse, or computed by an operator that duet
 /// does not model. What is computed of constants (a transposed matrix) is computed; an epsilon of a batch normalisation
 /// other than 1e-5 goes into its variance, the factors of a Gemm into its weights.

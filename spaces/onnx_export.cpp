@@ -415,12 +415,20 @@ class Exporter {
         op.function == "bit_shift") {
       unknown(op.function);
     }
-    NodeProto& made = add(op.function == "prelu" ? "PRelu" : camel_case(op.function), node().name, inputs());
-    if (op.function == "hard_sigmoid") {
-      // As hard_swish has it, not ONNX's default of 0.2.
-      set(made, "alpha", 1.0F / 6);
-      set(made, "beta", 0.5F);
+    const auto settings = settings_of(op.function);
+    const auto setting = [&](std::size_t i) { return op.settings.empty() ? settings[i].usual : op.settings[i]; };
+    std::vector<std::string> names = inputs();
+    if (op.function == "clip") {
+      for (std::size_t i = 0; i < settings.size(); ++i) {
+        const bool bounded = std::isfinite(setting(i));
+        names.push_back(bounded ? number(std::string(settings[i].name).c_str(), setting(i)) : std::string());
+      }
+      while (names.back().empty()) names.pop_back();
     }
+    NodeProto& made = add(op.function == "prelu" ? "PRelu" : camel_case(op.function), node().name, names);
+    // Among the usual ones is one that is not ONNX's.
+    if (op.function == "clip" || (op.settings.empty() && op.function != "hard_sigmoid")) return;
+    for (std::size_t i = 0; i < settings.size(); ++i) set(made, std::string(settings[i].name).c_str(), setting(i));
   }
 
   void write(const Reduce& op) {

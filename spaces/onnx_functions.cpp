@@ -90,7 +90,9 @@ class Expansion {
       copy.clear_attribute();
       for (const auto& attribute : inner.attribute()) {
         if (attribute.ref_attr_name().empty()) {
-          *copy.add_attribute() = attribute;
+          auto& kept = *copy.add_attribute();
+          kept = attribute;
+          if (kept.has_g()) rename(*kept.mutable_g(), outside);
           continue;
         }
         spend(static_cast<std::size_t>(node.attribute_size()));
@@ -103,6 +105,21 @@ class Expansion {
         }
       }
       add(copy, depth + 1);
+    }
+  }
+
+  /// Values within a node's graph, which sees those around it. How deep graphs lie is bounded by the parser.
+  template <class Outside>
+  static void rename(onnx::GraphProto& graph, const Outside& outside) {
+    for (auto& tensor : *graph.mutable_initializer()) tensor.set_name(outside(tensor.name()));
+    for (auto& info : *graph.mutable_value_info()) info.set_name(outside(info.name()));
+    for (auto& output : *graph.mutable_output()) output.set_name(outside(output.name()));
+    for (NodeProto& node : *graph.mutable_node()) {
+      for (std::string& input : *node.mutable_input()) input = outside(input);
+      for (std::string& output : *node.mutable_output()) output = outside(output);
+      for (auto& attribute : *node.mutable_attribute()) {
+        if (attribute.has_g()) rename(*attribute.mutable_g(), outside);
+      }
     }
   }
 

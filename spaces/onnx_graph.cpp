@@ -60,6 +60,13 @@ std::int64_t count_of(const Shape& shape) {
   return count;
 }
 
+std::int64_t whole(double value) {
+  if (std::isnan(value)) throw Refusal("holds something that is no number");
+  constexpr double most = 9223372036854774784.0;  // the last double below 2^63
+  if (value > most) return std::numeric_limits<std::int64_t>::max();
+  return value < -most ? std::numeric_limits<std::int64_t>::min() + 1 : static_cast<std::int64_t>(value);
+}
+
 namespace {
 
 template <class T>

@@ -55,6 +55,9 @@ using Values = std::unordered_map<std::string, Value>;
 /// The product of the extents, of which some may be 0. \throws Refusal above 2^53
 std::int64_t count_of(const Shape& shape);
 
+/// The nearest whole number: those beyond 2^63, which stand for "to the end", are the last ones. \throws Refusal for NaN
+std::int64_t whole(double value);
+
 template <class Field>
 std::vector<double> doubles(const Field& field) {
   return std::vector<double>(field.begin(), field.end());

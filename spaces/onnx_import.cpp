@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include <unordered_map>
 
+#include "core/config.hpp"
 #include "core/errors.hpp"
 #include "core/utf8.hpp"
 #include "spaces/execution.hpp"
@@ -37,6 +38,7 @@ using namespace onnx_graph;
 
 constexpr std::int64_t newest_opset = 17;                      // of libonnx 1.12
 constexpr std::size_t most_computed = std::size_t{1} << 28;  // elements of a constant computed of others
+constexpr std::int64_t most_steps = 64;                        // of recurrent networks that are unrolled
 constexpr std::int64_t most_work = std::int64_t{1} << 31;    // elements and MACs of all of them
 
 const std::set<std::string, std::less<>>& elementwise_operators() {
@@ -52,17 +54,9 @@ const std::set<std::string, std::less<>>& elementwise_operators() {
   return names;
 }
 
-/// Functions whose attributes a cost model could want, and that are not kept.
+/// Functions whose attributes the network does not keep.
 bool has_parameters_of_its_own(const NodeProto& node) {
   const std::string& type = node.op_type();
-  // The default of all but one is what the network means by the bare name.
-  const auto differs = [&node](const char* name, double usual) { return std::abs(real(node, name, usual) - usual) > 1e-6; };
-  if (type == "Clip") return node.input_size() > 1 || node.attribute_size() > 0;
-  if (type == "LeakyRelu") return differs("alpha", 0.01);
-  if (type == "Elu" || type == "Celu" || type == "ThresholdedRelu") return differs("alpha", 1);
-  if (type == "Selu") return differs("alpha", 1.67326319217681884765625) || differs("gamma", 1.05070102214813232421875);
-  if (type == "HardSigmoid") return std::abs(real(node, "alpha", 0.2) - 1.0 / 6) > 1e-6 || differs("beta", 0.5);
-  if (type == "Shrink") return real(node, "bias", 0) != 0 || differs("lambd", 0.5);
   if (type == "Mod") return integer(node, "fmod", 0) != 0;
   if (type == "IsInf") return integer(node, "detect_negative", 1) == 0 || integer(node, "detect_positive", 1) == 0;
   return type == "BitShift";
@@ -79,28 +73,11 @@ class Importer {
   }
 
   void run(OnnxImport& result) {
-    read_initializers();
+    uses_ = count_uses(graph_);
+    read_initializers(graph_);
     read_inputs();
-    read_value_info();
-    count_weight_uses();
-    verify();
-    const auto [ends, part_of] = find_patterns(graph_, values_);
-    for (const NodeProto& node : graph_.node()) {
-      entry_ = {label(node), node.op_type(), OnnxFidelity::modelled, ""};
-      try {
-        if (const auto part = part_of.find(&node); part != part_of.end()) {
-          entry_.note = fmt::format("part of '{}'", label(*part->second));
-        } else {
-          const auto end = ends.find(&node);
-          import(node, end == ends.end() ? nullptr : &end->second);
-        }
-      } catch (const NetworkError& error) {
-        throw Refusal(error.what());  // names the node
-      } catch (const std::exception& error) {
-        refuse(node, error.what());
-      }
-      result.nodes.push_back(entry_);
-    }
+    read_value_info(graph_);
+    import_nodes(graph_, result);
     set_outputs();
     result.network = std::move(network_);
     if (!source_.wanted) return;
@@ -110,8 +87,14 @@ class Importer {
   }
 
  private:
+  /// A refusal that says where.
+  class Located : public Refusal {
+   public:
+    using Refusal::Refusal;
+  };
+
   [[noreturn]] static void refuse(const NodeProto& node, const std::string& why) {
-    throw Refusal(fmt::format("node '{}' ({}): {}", label(node), node.op_type(), why.substr(0, why.find('\n'))));
+    throw Located(fmt::format("node '{}' ({}): {}", label(node), node.op_type(), why.substr(0, why.find('\n'))));
   }
 
   const onnx::OpSchema* schema_of(const NodeProto& node) const {
@@ -120,8 +103,8 @@ class Importer {
   }
 
   /// Every node has the inputs, outputs and attributes of its operator: what follows relies on it.
-  void verify() const {
-    for (const NodeProto& node : graph_.node()) {
+  void verify(const onnx::GraphProto& graph) const {
+    for (const NodeProto& node : graph.node()) {
       try {
         if (const onnx::OpSchema* schema = schema_of(node)) schema->Verify(node);
       } catch (const std::exception& error) {
@@ -138,17 +121,171 @@ class Importer {
     return node.op_type();
   }
 
-  // --- Reading the graph's frame ---
+  // --- Graphs, and those within their nodes ---
 
-  void read_initializers() {
-    for (const TensorProto& tensor : graph_.initializer()) {
+  void import_nodes(const onnx::GraphProto& graph, OnnxImport& result) {
+    verify(graph);
+    const auto [ends, part_of] = find_patterns(graph, values_, uses_);
+    for (const NodeProto* next : in_order(graph)) {
+      const NodeProto& node = *next;
+      entry_ = {label(node), node.op_type(), OnnxFidelity::modelled, ""};
+      try {
+        if (const auto part = part_of.find(&node); part != part_of.end()) {
+          entry_.note = fmt::format("part of '{}'", label(*part->second));
+        } else if (node.op_type() == "If" && schema_of(node) != nullptr) {
+          branch(node, result);
+          continue;
+        } else {
+          const auto end = ends.find(&node);
+          import(node, end == ends.end() ? nullptr : &end->second);
+        }
+      } catch (const Located&) {
+        throw;
+      } catch (const NetworkError& error) {
+        throw Located(error.what());  // names the node
+      } catch (const std::exception& error) {
+        refuse(node, error.what());
+      }
+      result.nodes.push_back(entry_);
+    }
+  }
+
+  /// Nodes after those whose outputs they use: the file's order, if it is one, as it should be.
+  static std::vector<const NodeProto*> in_order(const onnx::GraphProto& graph) {
+    const auto size = static_cast<std::size_t>(graph.node_size());
+    std::unordered_map<std::string_view, std::size_t> makers;
+    for (std::size_t i = 0; i < size; ++i) {
+      for (const std::string& output : graph.node(static_cast<int>(i)).output()) {
+        if (!output.empty()) makers.emplace(output, i);
+      }
+    }
+    std::vector<std::vector<std::size_t>> users(size);
+    std::vector<std::size_t> waiting(size, 0);
+    bool sorted = true;
+    for (std::size_t i = 0; i < size; ++i) {
+      for_each_use(graph.node(static_cast<int>(i)), [&](const std::string& name) {
+        const auto maker = makers.find(name);
+        if (maker == makers.end()) return;
+        users[maker->second].push_back(i);
+        ++waiting[i];
+        sorted = sorted && maker->second < i;
+      });
+    }
+    std::vector<const NodeProto*> order;
+    order.reserve(size);
+    if (sorted) {
+      for (const NodeProto& node : graph.node()) order.push_back(&node);
+      return order;
+    }
+    std::set<std::size_t> ready;
+    std::vector<bool> placed(size, false);
+    const auto place = [&](std::size_t i) {
+      placed[i] = true;
+      order.push_back(&graph.node(static_cast<int>(i)));
+    };
+    for (std::size_t i = 0; i < size; ++i) {
+      if (waiting[i] == 0) ready.insert(i);
+    }
+    while (!ready.empty()) {
+      const std::size_t i = *ready.begin();
+      ready.erase(ready.begin());
+      place(i);
+      for (const std::size_t user : users[i]) {
+        if (--waiting[user] == 0) ready.insert(user);
+      }
+    }
+    for (std::size_t i = 0; i < size; ++i) {
+      if (!placed[i]) place(i);  // a circle: refused where it is entered
+    }
+    return order;
+  }
+
+  /// Calls `use` with the inputs of a node and of those in the graphs that it holds. How deep these lie is bounded by the
+  /// parser of protocol buffers.
+  template <class Use>
+  static void for_each_use(const NodeProto& node, const Use& use) {
+    for (const std::string& input : node.input()) use(input);
+    for (const AttributeProto& attribute : node.attribute()) {
+      if (!attribute.has_g()) continue;
+      for (const NodeProto& inner : attribute.g().node()) for_each_use(inner, use);
+      for (const auto& output : attribute.g().output()) use(output.name());
+    }
+  }
+
+  /// How often each value is used. One branch of several runs: the largest count.
+  Uses count_uses(const onnx::GraphProto& graph) {
+    Uses uses;
+    for (const NodeProto& node : graph.node()) {
+      for (const std::string& input : node.input()) ++uses[input];
+      if (node.op_type() == "If" && node.input_size() > 0) conditions_.insert(node.input(0));
+      Uses inside;
+      for (const AttributeProto& attribute : node.attribute()) {
+        if (!attribute.has_g()) continue;
+        for (const auto& [name, count] : count_uses(attribute.g())) inside[name] = std::max(inside[name], count);
+      }
+      for (const auto& [name, count] : inside) uses[name] += count;
+    }
+    for (const auto& output : graph.output()) ++uses[output.name()];
+    return uses;
+  }
+
+  /// The nodes of the branch that runs, which must be known.
+  void branch(const NodeProto& node, OnnxImport& result) {
+    const auto condition = known(node, 0);
+    const auto chosen = dimensions_.find(node.input(0));
+    const bool decided = condition && condition->size() == 1;
+    if (!decided && chosen == dimensions_.end()) {
+      std::string why = fmt::format("which branch runs depends on data; choose with --dim {0}=1 (then) or --dim {0}=0 (else)",
+                                    node.input(0));
+      if (!unbound_numbers_.empty()) why += fmt::format(", or give input '{0}': --dim {0}=NUMBER", unbound_numbers_.front());
+      throw Refusal(why);
+    }
+    const bool yes = decided ? condition->front() != 0 : chosen->second != 0;
+    const AttributeProto* taken = attribute(node, yes ? "then_branch" : "else_branch");
+    const AttributeProto* other = attribute(node, yes ? "else_branch" : "then_branch");
+    if (taken == nullptr || !taken->has_g()) throw Refusal("lacks a branch");
+    const onnx::GraphProto& graph = taken->g();
+    if (graph.output_size() != node.output_size()) throw Refusal("has another number of outputs than its branch");
+    const int rest = other == nullptr ? 0 : other->g().node_size();
+    const std::string what = fmt::format("the {} branch runs; {} nodes of the other do not", yes ? "then" : "else", rest);
+    if (decided) {
+      ignore(what);
+    } else {
+      approximate(what + ", as --dim says");
+    }
+    result.nodes.push_back(entry_);
+
+    read_initializers(graph);
+    read_value_info(graph);
+    import_nodes(graph, result);
+    std::vector<Value> made;
+    for (const auto& output : graph.output()) {
+      const auto found = values_.find(output.name());
+      if (found == values_.end()) throw Refusal(fmt::format("output '{}' of its branch is never computed", output.name()));
+      made.push_back(found->second);
+    }
+    for (int i = 0; i < node.output_size(); ++i) {
+      if (node.output(i).empty()) continue;
+      const bool fresh = values_.emplace(node.output(i), std::move(made[static_cast<std::size_t>(i)])).second;
+      if (!fresh) throw Refusal(fmt::format("'{}' is computed twice", node.output(i)));
+      if (zero_filled_.contains(graph.output(i).name())) zero_filled_.insert(node.output(i));
+    }
+  }
+
+  // --- Reading a graph's frame ---
+
+  void read_initializers(const onnx::GraphProto& graph) {
+    for (const TensorProto& tensor : graph.initializer()) {
+      if (&graph != &graph_ && values_.contains(tensor.name())) {
+        throw Refusal(fmt::format("'{}' is defined twice", tensor.name()));
+      }
       Value value = read_tensor(tensor);
       // One number is a factor or an epsilon, not something that was learned.
       value.learned = is_float(value.type) && count_of(*value.shape) > 1;
       value.root = tensor.name();
       values_[tensor.name()] = std::move(value);
     }
-    for (const auto& tensor : graph_.sparse_initializer()) {
+    for (const auto& tensor : graph.sparse_initializer()) {
       Value value;
       value.constant = true;
       value.type = tensor.values().data_type();
@@ -161,30 +298,36 @@ class Importer {
     }
   }
 
-  /// The type with its symbolic dimensions bound, nothing where one is not.
-  std::optional<Shape> bound(const std::string& name, const TypeProto& type, std::string* unbound) {
+  /// The type with its symbolic dimensions bound, nothing where one is not: these go to `unbound`, each once.
+  std::optional<Shape> bound(const std::string& name, const TypeProto& type, std::vector<std::string>* unbound) {
     if (!type.has_tensor_type() || !type.tensor_type().has_shape()) return std::nullopt;
     Shape shape;
     int i = 0;
+    bool whole_shape = true;
     for (const auto& dim : type.tensor_type().shape().dim()) {
       const std::string position = fmt::format("{}:{}", name, i++);
       const std::string symbol = dim.has_dim_param() && !dim.dim_param().empty() ? dim.dim_param() : position;
       if (dim.has_dim_value()) {
         shape.push_back(dim.dim_value());
       } else if (const auto value = dimensions_.find(symbol); value != dimensions_.end()) {
+        if (value->second < 1) {
+          throw Refusal(fmt::format("dimension '{}' is {}, must be at least 1", symbol, value->second));
+        }
         used_dimensions_.insert(symbol);
         shape.push_back(value->second);
       } else {
-        known_symbols_.insert(symbol);
-        if (unbound != nullptr && unbound->empty()) *unbound = symbol;
-        return std::nullopt;
+        whole_shape = false;
+        if (unbound != nullptr && std::find(unbound->begin(), unbound->end(), symbol) == unbound->end()) {
+          unbound->push_back(symbol);
+        }
       }
     }
+    if (!whole_shape) return std::nullopt;
     return shape;
   }
 
   void read_inputs() {
-    std::string unbound;
+    std::vector<std::string> unbound;
     for (const auto& input : graph_.input()) {
       if (values_.contains(input.name())) continue;  // before IR version 4 initializers were inputs too
       const TypeProto& type = input.type();
@@ -196,33 +339,47 @@ class Importer {
         throw Refusal(fmt::format("input '{}' holds strings, which are not supported", input.name()));
       }
       if (!type.tensor_type().has_shape()) throw Refusal(fmt::format("input '{}' has no shape", input.name()));
-      std::string missing;
       Value value;
       value.type = type.tensor_type().elem_type();
-      value.shape = bound(input.name(), type, &missing);
-      if (!value.shape) {
-        unbound += fmt::format("{}{}", unbound.empty() ? "" : ", ", missing);
-        continue;
-      }
+      value.shape = bound(input.name(), type, &unbound);
+      if (!value.shape) continue;
       try {
+        if (is_whole(value.type) && count_of(*value.shape) == 1) {
+          if (const auto number = dimensions_.find(input.name()); number != dimensions_.end()) {
+            used_dimensions_.insert(input.name());
+            value.constant = true;
+            value.data = {static_cast<double>(number->second)};
+            values_[input.name()] = std::move(value);
+            continue;
+          }
+          unbound_numbers_.push_back(input.name());
+        }
         value.node = network_.add(unique(input.name()), Input{extents(*value.shape)});
       } catch (const Refusal& error) {
         throw Refusal(fmt::format("input '{}' {}", input.name(), error.what()));
       }
       values_[input.name()] = std::move(value);
     }
-    if (!unbound.empty()) {
-      throw Refusal(fmt::format("the dimensions {} have no value; give them with --dim, such as --dim {}=1", unbound,
-                                unbound.substr(0, unbound.find(','))));
-    }
-    for (const auto& [name, value] : dimensions_) {
-      if (!used_dimensions_.contains(name)) {
-        throw Refusal(fmt::format("there is no symbolic dimension '{}' among the inputs", name));
-      }
-    }
+    check_dimensions(unbound);
   }
 
-  void read_value_info() {
+  /// All that are open have a value, and no other.
+  void check_dimensions(const std::vector<std::string>& unbound) const {
+    std::vector<std::string> open = unbound;
+    open.insert(open.end(), unbound_numbers_.begin(), unbound_numbers_.end());
+    for (const auto& [name, value] : dimensions_) {
+      if (used_dimensions_.contains(name) || conditions_.contains(name)) continue;
+      throw Refusal(fmt::format("there is no symbolic dimension '{}' among the inputs{}", name, hint(name, open)));
+    }
+    if (unbound.empty()) return;
+    std::string options;
+    for (const std::string& name : unbound) options += fmt::format(" --dim {}=1", name);
+    throw Refusal(fmt::format("the dimension{} {} ha{} no value; give {}, such as{}", unbound.size() > 1 ? "s" : "",
+                              fmt::join(unbound, ", "), unbound.size() > 1 ? "ve" : "s",
+                              unbound.size() > 1 ? "them" : "it", options));
+  }
+
+  void read_value_info(const onnx::GraphProto& graph) {
     const auto read = [this](const auto& infos) {
       for (const auto& info : infos) {
         if (auto shape = bound(info.name(), info.type(), nullptr)) {
@@ -230,16 +387,8 @@ class Importer {
         }
       }
     };
-    read(graph_.value_info());
-    read(graph_.output());
-  }
-
-  /// A weight that several nodes use is one set of parameters.
-  void count_weight_uses() {
-    for (const NodeProto& node : graph_.node()) {
-      for (const std::string& input : node.input()) ++uses_[input];
-    }
-    for (const auto& output : graph_.output()) ++uses_[output.name()];
+    read(graph.value_info());
+    read(graph.output());
   }
 
   // --- Values ---
@@ -305,10 +454,7 @@ class Importer {
     const auto data = known(node, i);
     if (!data) return std::nullopt;
     Ints result;
-    for (const double element : *data) {
-      if (!(std::abs(element) < 9.2e18)) throw Refusal("holds numbers that are too large");
-      result.push_back(static_cast<std::int64_t>(element));
-    }
+    for (const double element : *data) result.push_back(whole(element));
     return result;
   }
 
@@ -324,6 +470,7 @@ class Importer {
   NodeId add(const NodeProto& node, std::string_view suffix, Operator op, NodeIds inputs,
              std::vector<FloatTensor> weights = {}) {
     const NodeId id = network_.add(unique(fmt::format("{}/{}", label(node), suffix)), std::move(op), std::move(inputs));
+    give_format(id);
     hold(id, std::move(weights));
     return id;
   }
@@ -331,8 +478,18 @@ class Importer {
   /// The node's own operator, which bears its name.
   void finish(const NodeProto& node, Operator op, NodeIds inputs, std::vector<FloatTensor> weights = {}) {
     const NodeId id = network_.add(unique(label(node)), std::move(op), std::move(inputs));
+    give_format(id);
     hold(id, std::move(weights));
     set_output(node, id);
+  }
+
+  /// Layers have the words of a quantised node; products of two activations have no weights.
+  void give_format(NodeId id) {
+    const Operator& op = network_.node(id).op;
+    if (format_ == NumberFormat{} || !is_layer(op)) return;
+    if (std::holds_alternative<MatMul>(op)) format_.weight_bits = 0;
+    network_.set_format(id, format_);
+    entry_.note = to_string(format_);
   }
 
   // --- Weights ---
@@ -457,7 +614,7 @@ class Importer {
         made.set_name(node.input(i));
         made.set_data_type(TensorProto::INT64);
         for (const std::int64_t extent : *operand.shape) made.add_dims(extent);
-        for (const double element : *operand.data) made.add_int64_data(static_cast<std::int64_t>(element));
+        for (const double element : *operand.data) made.add_int64_data(whole(element));
         continue;
       }
       auto& info = *model.mutable_graph()->add_input();
@@ -572,6 +729,7 @@ class Importer {
       import_pattern(node, *pattern);
       return;
     }
+    format_ = {};
     check_attributes(node);
     for (int i = 0; i < node.input_size(); ++i) {
       if (has(node, i) && value(node, i).type == TensorProto::STRING) throw Refusal("strings are not supported");
@@ -843,15 +1001,34 @@ class Importer {
       }
       return result;
     }
-    if (type == "Slice" && in.size() >= 3 && shape(node, 0).size() == 1 && in[1]->size() == 1 && in[2]->size() == 1) {
-      const double step = in.size() > 4 && in[4]->size() == 1 ? in[4]->front() : 1;
-      if (step != 1) return std::nullopt;
-      const auto size = static_cast<double>(in[0]->size());
-      const auto clamp = [size](double i) { return std::clamp(i < 0 ? i + size : i, 0.0, size); };
-      const auto begin = static_cast<std::ptrdiff_t>(clamp(in[1]->front()));
-      const auto end = static_cast<std::ptrdiff_t>(clamp(in[2]->front()));
-      if (begin >= end) return std::vector<double>{};
-      return std::vector<double>(in[0]->begin() + begin, in[0]->begin() + end);
+    if ((type == "Slice" || type == "Transpose") && in[0]->empty()) return *in[0];
+    if (type == "Slice") {
+      const Slice op = slice_of(node);
+      const Ints own = strides_of(shape(node, 0));
+      Ints strides(own.size());
+      std::int64_t first = 0;
+      for (std::size_t i = 0; i < own.size(); ++i) {
+        first += op.starts[i] * own[i];
+        strides[i] = op.steps[i] * own[i];
+      }
+      return picked(*in[0], first, op.extents, strides);
+    }
+    if (type == "Transpose") {
+      const Shape& from = shape(node, 0);
+      Ints backwards(from.size());
+      std::iota(backwards.rbegin(), backwards.rend(), 0);
+      const Ints permutation = integers(node, "perm").value_or(backwards);
+      if (!std::is_permutation(permutation.begin(), permutation.end(), backwards.begin(), backwards.end())) {
+        throw Refusal("perm is no permutation");
+      }
+      const Ints own = strides_of(from);
+      Shape to;
+      Ints strides;
+      for (const std::int64_t axis : permutation) {
+        to.push_back(from[static_cast<std::size_t>(axis)]);
+        strides.push_back(own[static_cast<std::size_t>(axis)]);
+      }
+      return picked(*in[0], 0, to, strides);
     }
     if (type == "ConstantOfShape" && out.shape && count_of(*out.shape) <= static_cast<std::int64_t>(most_folded)) {
       double filling = 0;
@@ -876,6 +1053,30 @@ class Importer {
       return std::vector<double>{result};
     }
     return arithmetic(type, in, whole);
+  }
+
+  static Ints strides_of(const Shape& of) {
+    Ints strides(of.size(), 1);
+    for (std::size_t i = of.size(); i-- > 1;) strides[i - 1] = strides[i] * of[i];
+    return strides;
+  }
+
+  /// Elements at `first` and as many strides from it as there are extents; nothing where they are more than are followed.
+  static std::optional<std::vector<double>> picked(const std::vector<double>& from, std::int64_t first, const Shape& extents,
+                                                   const Ints& strides) {
+    const std::int64_t count = count_of(extents);
+    if (count > static_cast<std::int64_t>(most_folded)) return std::nullopt;
+    std::vector<double> result;
+    result.reserve(static_cast<std::size_t>(count));
+    for (std::int64_t i = 0; i < count; ++i) {
+      std::int64_t at = first, rest = i;
+      for (std::size_t axis = extents.size(); axis-- > 0;) {
+        at += rest % extents[axis] * strides[axis];
+        rest /= extents[axis];
+      }
+      result.push_back(from.at(static_cast<std::size_t>(at)));
+    }
+    return result;
   }
 
   /// Of equally many elements, or one.
@@ -1000,8 +1201,10 @@ class Importer {
     finish(node, Reshape{{have[0], have[1], have[3]}}, {made});
   }
 
-  void quantised() {
-    approximate("the words of the hardware model apply, not 8 bits");
+  /// The layer that follows has the words of the file.
+  void quantised(const Value& x, const Value& weight) {
+    if (weight.constant) format_.weight_bits = 8 * static_cast<std::int64_t>(bytes_of(weight.type));
+    format_.activation_bits = 8 * static_cast<std::int64_t>(bytes_of(x.type));
     if (source_.wanted) throw Refusal("its weights are quantised, and are not read");
   }
 
@@ -1032,7 +1235,7 @@ class Importer {
       throw Refusal(fmt::format("weights {} with {} groups do not fit input {}", to_string(filters), groups,
                                 to_string(image)));
     }
-    if (node.op_type() != "Conv") quantised();
+    if (node.op_type() != "Conv") quantised(value(node, 0), weight);
     const bool shared = weight.constant && uses_[node.input(at)] > 1;
     if (!weight.constant || filters.size() > 4) {
       const std::int64_t macs = product_of(output_shape(node), Shape(filters.begin() + 1, filters.end()));
@@ -1155,9 +1358,9 @@ class Importer {
   void matmul(const NodeProto& node) {
     const bool quantized = node.op_type() == "QLinearMatMul";
     const int second = quantized ? 3 : 1;
-    if (node.op_type() != "MatMul") quantised();
     const Shape a_shape = shape(node, 0), b_shape = shape(node, second);
     const Value& b = value(node, second);
+    if (node.op_type() != "MatMul") quantised(value(node, 0), b);
     if (a_shape.empty() || b_shape.empty()) throw Refusal("takes no scalars");
     NodeId a = input(node, 0);
     if (b.constant && b_shape.size() == 2 && uses_[node.input(second)] == 1 && a_shape.size() >= 2) {
@@ -1331,11 +1534,16 @@ class Importer {
 
   void elementwise(const NodeProto& node) {
     const std::string& type = node.op_type();
-    if (has_parameters_of_its_own(node)) approximate("its attributes are not kept");
-    const int from = value(node, 0).type, to = values_.at(node.output(0)).type;
+    const auto settings = settings_in(node);
+    if (type == "Clip" && !settings) return clip_by_data(node);
+    if (!settings || has_parameters_of_its_own(node)) approximate("its attributes are not kept");
+    const int from = value(node, 0).type;
+    int& to = values_.at(node.output(0)).type;
+    // libonnx does not say so of all comparisons.
+    if (type == "GreaterOrEqual" || type == "LessOrEqual") to = TensorProto::BOOL;
     if (type == "Div" && is_whole(from)) approximate("as a division of reals");
     // Words are the machine's: what changes the format alone changes nothing here.
-    if (type == "Cast" && (is_float(to) || (is_whole(from) && is_whole(to) && to != TensorProto::BOOL))) {
+    if (type == "Cast" && (is_float(to) || (is_whole(from) && is_whole(to) && (to != TensorProto::BOOL || from == to)))) {
       if (bytes_of(to) < bytes_of(from)) approximate("the words of the hardware model apply: nothing is rounded");
       return finish(node, Identity{}, {input(node, 0)});
     }
@@ -1354,7 +1562,40 @@ class Importer {
       }
     }
     align(node, inputs);
-    finish(node, Elementwise{snake_case(type)}, inputs);
+    finish(node, Elementwise{snake_case(type), settings.value_or(std::vector<float>{})}, inputs);
+  }
+
+  /// Bounds that the network computes.
+  void clip_by_data(const NodeProto& node) {
+    NodeId x = input(node, 0);
+    if (has(node, 1) && has(node, 2)) x = add(node, "max", Elementwise{"max"}, {x, input(node, 1)});
+    const int last = has(node, 2) ? 2 : 1;
+    const NodeId bound = input(node, last);
+    finish(node, Elementwise{last == 2 ? "min" : "max"}, {x, bound});
+  }
+
+  /// The node's settings, none where they are the usual ones; nothing where they depend on data.
+  std::optional<std::vector<float>> settings_in(const NodeProto& node) {
+    const std::string function = snake_case(node.op_type());
+    std::vector<float> settings;
+    bool usual = true;
+    for (const FunctionSetting& setting : settings_of(function)) {
+      const std::string name(setting.name);
+      // The network's own usual one is not ONNX's here.
+      const double absent = function == "hard_sigmoid" && name == "alpha" ? static_cast<double>(0.2F) : static_cast<double>(setting.usual);
+      double number = real(node, name, absent);
+      const int at = name == "min" ? 1 : 2;
+      if (function == "clip" && has(node, at)) {
+        const auto data = known(node, at);
+        if (!data || data->size() != 1) return std::nullopt;
+        number = data->front();
+      }
+      if (std::isnan(number) || (std::isinf(number) && function != "clip")) return std::nullopt;
+      settings.push_back(static_cast<float>(number));
+      usual = usual && (settings.back() == setting.usual || std::abs(settings.back() - setting.usual) <= 1e-6F);
+    }
+    if (usual) settings.clear();
+    return settings;
   }
 
   void dropout(const NodeProto& node) {
@@ -1430,6 +1671,14 @@ class Importer {
   }
 
   void slice(const NodeProto& node) {
+    const Slice op = slice_of(node);
+    extents(op.extents);
+    const NodeId x = input(node, 0);
+    finish(node, op, {x});
+  }
+
+  /// What it takes; extents may be 0.
+  Slice slice_of(const NodeProto& node) {
     const Shape x_shape = shape(node, 0);
     const auto starts = list(node, "starts", 1), ends = list(node, "ends", 2);
     if (!starts || !ends || starts->size() != ends->size()) throw Refusal("lacks starts or ends");
@@ -1447,6 +1696,7 @@ class Importer {
       const std::int64_t extent = x_shape[axis];
       const std::int64_t step = (*steps)[i];
       if (step == 0) throw Refusal("a step is 0");
+      if (extent == 0) continue;  // nothing to take from
       const auto clamp = [&](std::int64_t at, std::int64_t least, std::int64_t most) {
         if (at < 0) at = at < -extent ? -extent - 1 + extent : at + extent;
         return std::clamp(at, least, most);
@@ -1458,10 +1708,9 @@ class Importer {
       const std::int64_t size = span <= 0 ? 0 : (span - 1) / std::abs(step) + 1;
       op.starts[axis] = begin;
       op.extents[axis] = size;
-      op.steps[axis] = size == 1 ? 1 : step;
+      op.steps[axis] = size <= 1 ? 1 : step;
     }
-    extents(op.extents);
-    finish(node, op, {input(node, 0)});
+    return op;
   }
 
   void gather(const NodeProto& node) {
@@ -1506,11 +1755,49 @@ class Importer {
     const bool cuts = std::any_of(pads->begin(), pads->end(), [](std::int64_t p) { return p < 0; });
     NodeId x = input(node, 0);
     if (cuts) return other(node, "cuts off");
-    if (text(node, "mode", "constant") != "constant") approximate("as padding with zeros");
+    const std::string mode = text(node, "mode", "constant");
+    if (mode == "reflect" || mode == "edge") {
+      return margins(node, x, Ints(pads->begin(), middle), Ints(middle, pads->end()), mode == "reflect");
+    }
+    if (mode != "constant") approximate("as padding with zeros");
     const auto filling = known(node, 2);
     const double number = !has(node, 2) ? real(node, "value", 0) : filling && filling->size() == 1 ? filling->front() : 1;
     if (number != 0) approximate("as padding with zeros");
     finish(node, Pad{Ints(pads->begin(), middle), Ints(middle, pads->end())}, {x});
+  }
+
+  /// Mirrored margins are pieces of the input, backwards; others its first and last elements, repeated.
+  void margins(const NodeProto& node, NodeId x, const Ints& before, const Ints& after, bool mirrored) {
+    std::vector<std::size_t> axes;
+    for (std::size_t i = 0; i < before.size(); ++i) {
+      if (before[i] > 0 || after[i] > 0) axes.push_back(i);
+    }
+    if (axes.empty()) return finish(node, Identity{}, {x});
+    for (const std::size_t axis : axes) {
+      const Shape whole_shape = network_.node(x).shape;
+      const std::int64_t extent = whole_shape[axis];
+      const auto margin = [&](std::int64_t size, std::int64_t start) {
+        Slice piece{Ints(whole_shape.size(), 0), whole_shape, Ints(whole_shape.size(), 1)};
+        piece.starts[axis] = start;
+        piece.extents[axis] = mirrored ? size : 1;
+        piece.steps[axis] = mirrored && size > 1 ? -1 : 1;
+        const NodeId made = add(node, "margin", piece, {x});
+        if (mirrored || size == 1) return made;
+        Shape repeated = whole_shape;
+        repeated[axis] = size;
+        return add(node, "repeated", Expand{repeated}, {made});
+      };
+      if (mirrored && std::max(before[axis], after[axis]) >= extent) {
+        throw Refusal(fmt::format("mirrors {} elements of {}", std::max(before[axis], after[axis]), extent));
+      }
+      std::vector<NodeId> parts;
+      if (before[axis] > 0) parts.push_back(margin(before[axis], mirrored ? before[axis] : 0));
+      parts.push_back(x);
+      if (after[axis] > 0) parts.push_back(margin(after[axis], mirrored ? extent - 2 : extent - 1));
+      const Concat joined{static_cast<std::int64_t>(axis)};
+      if (axis == axes.back()) return finish(node, joined, parts);
+      x = add(node, "padded", joined, parts);
+    }
   }
 
   void resize(const NodeProto& node) {
@@ -1625,12 +1912,110 @@ class Importer {
   void recurrent(const NodeProto& node) {
     const Shape x_shape = shape(node, 0), weight = shape(node, 1), state = shape(node, 2);
     if (x_shape.size() != 3 || weight.size() != 3 || state.size() != 3) throw Refusal("its shapes do not fit");
+    if (unrolls(node)) return unroll(node);
     const std::int64_t steps = count_of({x_shape[0], x_shape[1]});
     const std::int64_t macs = product_of({steps}, {weight[0], weight[1], weight[2] + state[2]});
     std::int64_t parameters = count_of(weight) + count_of(state);
     if (has(node, 3)) parameters += count_of(shape(node, 3));
     other(node, "counted only", macs, parameters, {0});
   }
+
+  /// Whether the node is a plain LSTM of a few steps with weights of its own.
+  bool unrolls(const NodeProto& node) {
+    if (node.op_type() != "LSTM" || has(node, 4) || has(node, 7)) return false;  // lengths of sequences, peepholes
+    for (const char* special : {"activations", "activation_alpha", "activation_beta", "clip"}) {
+      if (attribute(node, special) != nullptr) return false;
+    }
+    if (text(node, "direction", "forward") != "forward" || integer(node, "input_forget", 0) != 0 ||
+        integer(node, "layout", 0) != 0) {
+      return false;
+    }
+    const Shape x = shape(node, 0), weight = shape(node, 1), state = shape(node, 2);
+    const std::int64_t size = state[2];
+    if (x[0] < 1 || x[0] > most_steps - steps_ || size < 1 || size > max_count / 8) return false;
+    if (weight != Shape{1, 4 * size, x[2]} || state != Shape{1, 4 * size, size}) return false;
+    for (const int i : {1, 2, 3}) {
+      if (has(node, i) && (!value(node, i).constant || uses_[node.input(i)] > 1)) return false;
+    }
+    if (has(node, 3) && shape(node, 3) != Shape{1, 8 * size}) return false;
+    for (const int i : {5, 6}) {
+      if (has(node, i) && shape(node, i) != Shape{1, x[1], size}) return false;
+    }
+    return true;
+  }
+
+  /// An LSTM step by step: gates i, o, f of (0, H), (H, 2H), (2H, 3H) and the candidate c (Hochreiter and Schmidhuber, 1997,
+  /// with the forget gate of Gers et al., 2000; the equations of ONNX).
+  void unroll(const NodeProto& node) {
+    const Shape x_shape = shape(node, 0);
+    const std::int64_t steps = x_shape[0], batch = x_shape[1], size = shape(node, 2)[2];
+    const bool bias = has(node, 3);
+    FloatTensor both = bias ? tensor(node, 3, {8 * size}) : FloatTensor{};
+    FloatTensor second{{4 * size}, {}};
+    if (!both.values.empty()) {
+      const auto middle = both.values.begin() + 4 * size;
+      second.values.assign(middle, both.values.end());
+      both.values.erase(middle, both.values.end());
+    }
+    both.shape = {4 * size};
+    const auto with = [bias](FloatTensor weight, const FloatTensor& shift) {
+      std::vector<FloatTensor> tensors{std::move(weight)};
+      if (bias) tensors.push_back(shift);
+      return tensors;
+    };
+    const NodeId x = input(node, 0);
+    const NodeId fed = add(node, "input", Linear{4 * size, bias}, {x}, with(tensor(node, 1, {4 * size, x_shape[2]}), both));
+    FloatTensor recurrent_weights = tensor(node, 2, {4 * size, size});
+    NodeId weights = 0, shift = 0;
+    if (steps > 1) {  // they are shared by all steps
+      weights = add(node, "recurrent", Constant{{4 * size, size}, true}, {}, {std::move(recurrent_weights)});
+      if (bias) shift = add(node, "shift", Constant{{4 * size}, true}, {}, {std::move(second)});
+    }
+    const auto start = [&](int i, const char* what) {
+      if (!has(node, i)) return add(node, what, Zeros{{batch, size}}, {});
+      const NodeId given = input(node, i);
+      return add(node, what, Reshape{{batch, size}}, {given});
+    };
+    NodeId h = start(5, "h"), c = start(6, "c");
+    const auto gates = [&](NodeId of, std::int64_t first, std::int64_t count) {
+      return add(node, "gate", Slice{{0, first * size}, {batch, count * size}, {1, 1}}, {of});
+    };
+    NodeIds results;
+    for (std::int64_t t = 0; t < steps; ++t) {
+      NodeId own = fed;
+      if (steps > 1) own = add(node, "step", Slice{{t, 0, 0}, {1, batch, 4 * size}, {1, 1, 1}}, {fed});
+      NodeIds terms{add(node, "fed", Reshape{{batch, 4 * size}}, {own})};
+      if (steps == 1) {
+        terms.push_back(add(node, "recurrent", Linear{4 * size, bias}, {h}, with(std::move(recurrent_weights), second)));
+      } else {
+        terms.push_back(add(node, "state", MatMul{true}, {h, weights}));
+        if (bias) terms.push_back(shift);
+      }
+      const NodeId sum = add(node, "sum", Add{}, terms);
+      const NodeId open = add(node, "gates", Activation{Activation::Kind::sigmoid}, {gates(sum, 0, 3)});
+      const NodeId candidate = add(node, "candidate", Activation{Activation::Kind::tanh}, {gates(sum, 3, 1)});
+      const NodeId kept = add(node, "kept", Multiply{}, {gates(open, 2, 1), c});
+      const NodeId taken = add(node, "taken", Multiply{}, {gates(open, 0, 1), candidate});
+      c = add(node, "c", Add{}, {kept, taken});
+      const NodeId bounded = add(node, "bounded", Activation{Activation::Kind::tanh}, {c});
+      h = add(node, "h", Multiply{}, {gates(open, 1, 1), bounded});
+      if (has_output(node, 0)) results.push_back(add(node, "y", Reshape{{1, 1, batch, size}}, {h}));
+    }
+    steps_ += steps;
+    bool named = false;
+    const auto deliver = [&](int i, Operator op, NodeIds from) {
+      if (!has_output(node, i)) return;
+      set_output(node, network_.add(unique(named ? node.output(i) : label(node)), std::move(op), std::move(from)), i);
+      named = true;
+    };
+    deliver(0, Concat{0}, results);
+    deliver(1, Reshape{{1, batch, size}}, {h});
+    deliver(2, Reshape{{1, batch, size}}, {c});
+    if (!named) throw Refusal("has no output");
+    entry_.note = fmt::format("{} step{} unrolled", steps, steps > 1 ? "s" : "");
+  }
+
+  static bool has_output(const NodeProto& node, int i) { return i < node.output_size() && !node.output(i).empty(); }
 
   /// An operator that duet has not: shape and counts. `inputs` empty: all of them.
   void other(const NodeProto& node, const std::string& why, std::int64_t macs = 0, std::int64_t parameters = 0,
@@ -1688,11 +2073,14 @@ class Importer {
   std::int64_t opset_ = 0;
   Values values_;
   std::unordered_map<std::string, std::pair<int, Shape>> declared_;
-  std::unordered_map<std::string, int> uses_;
-  std::set<std::string, std::less<>> used_dimensions_, known_symbols_, names_, zero_filled_;
+  Uses uses_;
+  std::set<std::string, std::less<>> used_dimensions_, conditions_, names_, zero_filled_;
+  std::vector<std::string> unbound_numbers_;  // inputs of one whole number
   std::string inference_error_;
   Network network_;
   OnnxNode entry_;
+  NumberFormat format_;  // of the node's layers
+  std::int64_t steps_ = 0;  // of recurrent networks, unrolled
 };
 
 onnx::ModelProto parse(std::string_view bytes) {
@@ -1772,9 +2160,6 @@ OnnxImport import_bytes(std::string_view bytes, const OnnxDimensions& dimensions
   }
   if (!model.has_graph()) throw Refusal("not an ONNX model: it has no graph");
   check_texts(model);
-  for (const auto& [name, value] : dimensions) {
-    if (value < 1) throw Refusal(fmt::format("dimension '{}' is {}, must be at least 1", name, value));
-  }
   result.producer = model.producer_name();
   result.opset = model.opset_import_size() == 0 ? 1 : 0;
   for (const auto& import : model.opset_import()) {

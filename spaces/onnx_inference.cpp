@@ -71,7 +71,7 @@ class NodeContext final : public onnx::InferenceContext {
           tensor.add_double_data(element);
           break;
         case TensorProto::INT64:
-          tensor.add_int64_data(static_cast<std::int64_t>(element));
+          tensor.add_int64_data(whole(element));
           break;
         case TensorProto::INT32:
         case TensorProto::BOOL:

@@ -13,13 +13,12 @@ using onnx::NodeProto;
 
 class PatternFinder {
  public:
-  PatternFinder(const onnx::GraphProto& graph, const Values& values)
-      : values_(values) {
+  PatternFinder(const onnx::GraphProto& graph, const Values& values, const Uses& uses)
+      : values_(values), uses_(uses) {
     for (const NodeProto& node : graph.node()) {
       for (const std::string& output : node.output()) {
         if (!output.empty()) producer_[output] = &node;
       }
-      for (const std::string& input : node.input()) ++uses_[input];
       // Constants that nodes hold count like initializers here.
       const AttributeProto* held = node.op_type() == "Constant" ? attribute(node, "value") : nullptr;
       if (held != nullptr && node.output_size() == 1) {
@@ -29,7 +28,6 @@ class PatternFinder {
         }
       }
     }
-    for (const auto& output : graph.output()) uses_[output.name()] += 2;  // never the inside of a pattern
   }
 
   std::optional<Pattern> ending_at(const NodeProto& last) const {
@@ -46,7 +44,11 @@ class PatternFinder {
       if (auto found = attempt(Kind::hard_swish, [&](Pattern& p) { return gated(last, "HardSigmoid", p); })) {
         return found;
       }
+      if (auto found = attempt(Kind::hard_swish, [&](Pattern& p) { return clipped_gate(last, p); })) return found;
       if (auto found = attempt(Kind::rms_normalization, [&](Pattern& p) { return rms(last, p); })) return found;
+    }
+    if (type == "Div" && last.input_size() == 2) {
+      if (auto found = attempt(Kind::hard_swish, [&](Pattern& p) { return clipped_gate(last, p); })) return found;
     }
     if (type == "MatMul" && last.input_size() == 2) {
       if (auto found = attempt(Kind::transposed_matmul, [&](Pattern& p) { return transposed(last, p); })) return found;
@@ -107,6 +109,51 @@ class PatternFinder {
       return true;
     }
     return false;
+  }
+
+  /// A node's other operand where it divides by six, in either way.
+  const std::string* sixth(const NodeProto* node) const {
+    if (node == nullptr || node->input_size() != 2) return nullptr;
+    if (node->op_type() == "Div") return is_number(node->input(1), 6) ? &node->input(0) : nullptr;
+    return node->op_type() == "Mul" ? beside_number(node, 1.0 / 6) : nullptr;
+  }
+
+  /// The x of min(max(x + 3, 0), 6).
+  const std::string* clipped(const std::string& name, Pattern& pattern) const {
+    const NodeProto* clip = inner(name, "Clip", pattern);
+    if (clip == nullptr || clip->input_size() == 0) return nullptr;
+    const auto is_bound = [&](const char* attribute_name, int i, double number) {
+      if (const AttributeProto* given = attribute(*clip, attribute_name)) return static_cast<double>(given->f()) == number;
+      return i < clip->input_size() && is_number(clip->input(i), number);
+    };
+    if (!is_bound("min", 1, 0) || !is_bound("max", 2, 6)) return nullptr;
+    return beside_number(inner(clip->input(0), "Add", pattern), 3);
+  }
+
+  /// x · min(max(x + 3, 0), 6), all of it or the second factor by six.
+  bool clipped_gate(const NodeProto& last, Pattern& pattern) const {
+    const auto product = [&](const NodeProto& node, bool by_six) {
+      for (const int i : {0, 1}) {
+        Pattern more = pattern;
+        const std::string* gate = &node.input(i);
+        if (by_six) {
+          const NodeProto* division = inner(*gate, "Div", more);
+          gate = sixth(division != nullptr ? division : inner(*gate, "Mul", more));
+        }
+        const std::string* x = gate == nullptr ? nullptr : clipped(*gate, more);
+        if (x == nullptr || *x != node.input(1 - i)) continue;
+        pattern = more;
+        pattern.input = *x;
+        return true;
+      }
+      return false;
+    };
+    pattern.nodes.clear();
+    if (const std::string* whole = sixth(&last)) {
+      const NodeProto* multiplied = inner(*whole, "Mul", pattern);
+      return multiplied != nullptr && multiplied->input_size() == 2 && product(*multiplied, false);
+    }
+    return last.op_type() == "Mul" && product(last, true);
   }
 
   /// 1 + erf(x / √2), or 1 + tanh(√(2/π) · (x + 0.044715 · x³)).
@@ -298,14 +345,14 @@ class PatternFinder {
 
   const Values& values_;
   std::unordered_map<std::string, const NodeProto*> producer_;
-  std::unordered_map<std::string, int> uses_;
+  const Uses& uses_;
   std::unordered_map<std::string, Value> constants_;
 };
 
 }  // namespace
 
-Patterns find_patterns(const onnx::GraphProto& graph, const Values& values) {
-  const PatternFinder finder(graph, values);
+Patterns find_patterns(const onnx::GraphProto& graph, const Values& values, const Uses& uses) {
+  const PatternFinder finder(graph, values, uses);
   Patterns patterns;
   for (const NodeProto& node : graph.node()) {
     std::optional<Pattern> found = finder.ending_at(node);

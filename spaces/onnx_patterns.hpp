@@ -29,7 +29,10 @@ struct Patterns {
   std::unordered_map<const onnx::NodeProto*, const onnx::NodeProto*> part_of;  ///< the last node by the others
 };
 
-/// `values` are the graph's initializers and inputs.
-Patterns find_patterns(const onnx::GraphProto& graph, const Values& values);
+/// How often a value is used: by nodes, what these hold, and as an output.
+using Uses = std::unordered_map<std::string, int>;
+
+/// `values` are what is known before the graph's first node.
+Patterns find_patterns(const onnx::GraphProto& graph, const Values& values, const Uses& uses);
 
 }  // namespace duet::onnx_graph

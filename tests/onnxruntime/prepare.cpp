@@ -1,13 +1,16 @@
 // prepare FOLDER NAME…: writes networks of the zoo as NAME.onnx, and inputs with the outputs that duet computes for them
 // as NAME.json. Those that end in ":small" are the small instances of their definitions, those in ":deformed" have deformable
-// convolutions of every kind, and images of 64×64 pixels. A NAME that is an ONNX file in
-// FOLDER is written anew, from what duet reads of it, but for the weights.
+// convolutions of every kind, and images of 64×64 pixels. A NAME that is an ONNX file in FOLDER is written anew, from what
+// duet reads of it, but for the weights. Followed by a comma, or by values of its symbolic dimensions
+// (FILE.onnx,batch=1,height=64), it is taken as it is, with its own weights.
 
 #include <exception>
 #include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
+#include <utility>
 
 #include "core/random.hpp"
 #include "spaces/execution.hpp"
@@ -45,8 +48,9 @@ NetworkWeights weights_of(const Network& network) {
   return weights;
 }
 
-/// Numbers in [-1, 1), or entries of a table where the node is looked up in one.
-FloatTensor input_of(const Network& network, NodeId id, bool& integral) {
+/// Numbers in [-1, 1), or entries of a table where the node is looked up in one. Trained networks find nothing in noise:
+/// their pictures are of squares of 8 × 8.
+FloatTensor input_of(const Network& network, NodeId id, bool trained, bool& integral) {
   FloatTensor tensor{network.node(id).shape, {}};
   std::int64_t entries = 0;
   for (const Node& user : network.nodes()) {
@@ -58,6 +62,13 @@ FloatTensor input_of(const Network& network, NodeId id, bool& integral) {
   for (std::int64_t i = 0; i < elements(tensor.shape); ++i) {
     tensor.values.push_back(integral ? static_cast<float>(random.below(static_cast<std::uint64_t>(entries)))
                                      : static_cast<float>(random.uniform(-1, 1)));
+  }
+  if (trained && tensor.shape.size() == 4) {
+    const auto height = static_cast<std::size_t>(tensor.shape[2]), width = static_cast<std::size_t>(tensor.shape[3]);
+    for (std::size_t i = 0; i < tensor.values.size(); ++i) {
+      const std::size_t row = i / width % height, column = i % width;
+      tensor.values[i] = tensor.values[i - row % 8 * width - column % 8];
+    }
   }
   return tensor;
 }
@@ -75,33 +86,63 @@ Network deformed(const Network& network) {
   return replaced(network, how);
 }
 
+/// The file and its values.
+std::pair<std::filesystem::path, OnnxDimensions> parts_of(const std::string& text) {
+  std::istringstream words(text);
+  std::string file, word;
+  std::getline(words, file, ',');
+  OnnxDimensions dimensions;
+  while (std::getline(words, word, ',')) {
+    dimensions[word.substr(0, word.find('='))] = std::stoll(word.substr(word.find('=') + 1));
+  }
+  return {file, dimensions};
+}
+
 void prepare(const std::filesystem::path& folder, const std::string& name) {
-  const std::size_t colon = name.find(':');
-  const bool file = name.ends_with(".onnx");
+  const std::size_t colon = name.find(':'), comma = name.find(".onnx,");
+  const bool as_it_is = comma != std::string::npos;
+  const bool file = name.ends_with(".onnx") || as_it_is;
   const auto known = [&] {
     const ZooNetwork& zoo = zoo_network(name.substr(0, colon));
     if (colon == std::string::npos) return zoo.build();
     return name.substr(colon) == ":deformed" ? deformed(resized(zoo.build(), 64, 64)) : zoo.build_small();
   };
-  const Network network = file ? import_onnx(std::filesystem::path(name)).network : known();
-  const NetworkWeights weights = weights_of(network);
-  const std::string base = (folder / (file ? std::filesystem::path(name).stem().string() : name.substr(0, colon))).string();
-  export_onnx(network, base + ".onnx", {.weights = &weights});
+  const auto [path, dimensions] = parts_of(name);
+  OnnxImport imported;
+  if (file) {
+    imported = import_onnx(path, dimensions, as_it_is ? OnnxWeights::read : OnnxWeights::leave);
+  } else {
+    imported.network = known();
+  }
+  const Network& network = imported.network;
+  for (const OnnxNode& node : imported.nodes) {
+    if (as_it_is && node.fidelity == OnnxFidelity::approximated) {
+      fmt::print(stderr, "{}: {} ({}): {}\n", name, node.name, node.type, node.note);
+    }
+  }
+  const NetworkWeights weights = as_it_is ? imported.weights : weights_of(network);
+  const std::string base = (folder / (file ? path.stem().string() : name.substr(0, colon))).string();
+  if (as_it_is) {
+    std::filesystem::copy_file(path, base + ".onnx");
+  } else {
+    export_onnx(network, base + ".onnx", {.weights = &weights});
+  }
 
-  nlohmann::json json{{"name", name}, {"inputs", nlohmann::json::array()}};
+  nlohmann::json json{{"name", path.filename().string()}, {"inputs", nlohmann::json::array()}, {"bound", dimensions}};
   std::vector<FloatTensor> inputs;
   for (NodeId id = 0; id < network.nodes().size(); ++id) {
     const Node& node = network.node(id);
     if (!std::holds_alternative<Input>(node.op)) continue;
     bool integral = false;
-    inputs.push_back(input_of(network, id, integral));
+    inputs.push_back(input_of(network, id, as_it_is, integral));
     json["inputs"].push_back({{"name", node.name},
                               {"type", integral ? "int64" : "float32"},
                               {"shape", node.shape},
                               {"values", inputs.back().values}});
   }
   const FloatTensor output = execute(network, weights, inputs).at(0);
-  json["output"] = {{"name", network.node(network.output()).name}, {"shape", output.shape}, {"values", output.values}};
+  // A file calls its output as it likes, duet after what computes it.
+  json["output"] = {{"name", as_it_is ? std::string() : network.node(network.output()).name}, {"shape", output.shape}, {"values", output.values}};
   std::ofstream(base + ".json") << json;
 }
 

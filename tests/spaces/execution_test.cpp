@@ -268,6 +268,24 @@ TEST(Execution, FunctionsOfOneInput) {
   EXPECT_THAT(of("clip", {-4, 4}), near({-4, 4}));
 }
 
+TEST(Execution, FunctionsWithSettings) {
+  const auto of = [](const char* function, std::vector<float> settings, Values x) {
+    return values_of(Elementwise{function, std::move(settings)}, {{{1, static_cast<std::int64_t>(x.size())}, x}});
+  };
+  const float e = std::exp(1.0F);
+  EXPECT_THAT(of("leaky_relu", {0.25F}, {-4, 2}), near({-1, 2}));
+  EXPECT_THAT(of("elu", {2}, {-1, 2}), near({2 / e - 2, 2}));
+  EXPECT_THAT(of("celu", {2}, {-2, 2}), near({2 / e - 2, 2}));
+  EXPECT_THAT(of("selu", {2, 3}, {1, -1}), near({3, 6 / e - 6}));
+  EXPECT_THAT(of("thresholded_relu", {3}, {2, 4}), near({0, 4}));
+  EXPECT_THAT(of("shrink", {0.5F, 1}, {-2, 0.7F, 3}), near({-1.5F, 0, 2.5F}));
+  EXPECT_THAT(of("hard_sigmoid", {0.2F, 0.5F}, {-4, 1, 4}), near({0, 0.7F, 1}));
+  EXPECT_THAT(of("clip", {-1, 2}, {-4, 0.5F, 4}), near({-1, 0.5F, 2}));
+  EXPECT_THAT(of("clip", {0, std::numeric_limits<float>::infinity()}, {-4, 4}), near({0, 4}));
+  EXPECT_THROW(of("leaky_relu", {1, 2}, {1}), NetworkError);
+  EXPECT_THROW(of("exp", {1}, {1}), NetworkError);
+}
+
 TEST(Execution, FunctionsOfSeveralInputs) {
   const FloatTensor a{{1, 3}, {1, -2, 5}}, b{{1, 3}, {2, -2, 3}}, one{{1}, {4}};
   const auto of = [&](const char* function) { return values_of(Elementwise{function}, {a, b}); };
