@@ -5,6 +5,7 @@
 
 #include "cli/commands.hpp"
 #include "core/errors.hpp"
+#include "core/random.hpp"
 #include "core/units.hpp"
 #include "experiments/tournament.hpp"
 #include "spaces/architecture_template.hpp"
@@ -155,6 +156,23 @@ void describe_experiment(const Specification& specification) {
              specification.seed, specification.output.string());
 }
 
+/// What a space promises is not always a network: some random designs show it before a search does.
+void warn_of_failures(const std::string& file, const DesignSpace& space) {
+  constexpr int draws = 32;
+  Random random(0, "validate");
+  int failures = 0;
+  std::string why;
+  for (int i = 0; i < draws; ++i) {
+    try {
+      space.design(space.space().sample(random)).networks();
+    } catch (const NetworkError& error) {
+      if (failures++ == 0) why = error.what();
+    }
+  }
+  if (failures == 0) return;
+  fmt::print(stderr, "{}: warning: {} of {} random designs are no network, and would fail: {}\n", file, failures, draws, why);
+}
+
 }  // namespace
 
 Registry whole_registry() {
@@ -224,6 +242,7 @@ void add_catalog(CLI::App& app, Context& context) {
                specification.space->space().size(), specification.space->space().cardinality().text,
                specification.metrics.size(), specification.objectives.size(), specification.strategy->name,
                specification.budget.trials);
+    warn_of_failures(*file, *specification.space);
   });
 }
 

@@ -240,7 +240,7 @@ class Variants final : public DesignPart {
     const bool any = std::any_of(replacements_.begin(), replacements_.end(),
                                  [](const std::string& name) { return deformable(replacement_called(name)); });
     for (const std::string_view name : {"offset_range", "offset_shape"}) {
-      if (!any && options.given(name)) options.fail(name, "is about deformable replacements, and 'replacement' lists none");
+      if (!any && options.given(name)) options.fail(name, fmt::format("'{}' is about deformable replacements, and 'replacement' lists none", name));
     }
     if (offset_ranges_.empty()) options.fail("offset_range", "needs at least one value");
     if (offset_shapes_.empty()) options.fail("offset_shape", "needs at least one value");

@@ -121,6 +121,19 @@ TEST_F(Commands, DescribeAndValidateAFile) {
   EXPECT_FALSE(std::filesystem::exists(folder / "tiny.db")) << "looking must not write";
 }
 
+TEST_F(Commands, ValidateWarnsOfDesignsThatAreNoNetworks) {
+  write_file(folder / "odd.yaml", R"(space: {network: {type: decoder_lm, head_size: 7}}
+estimators: [network_counts]
+objectives: [macs]
+search: random
+budget: 5
+)");
+  const Finished done = duet(folder.path(), {"validate", "odd.yaml"});
+  EXPECT_EQ(done.exit_code, 0);
+  EXPECT_THAT(done.out, StartsWith("odd.yaml: valid: "));
+  EXPECT_THAT(done.err, HasSubstr("odd.yaml: warning: 32 of 32 random designs are no network, and would fail: node"));
+}
+
 // --- evaluate
 // --------------------------------------------------------------------------------------------------------
 

@@ -193,7 +193,7 @@ TEST(Variants, OffsetsAreDimensionsOfDeformableReplacements) {
     }
   }
   EXPECT_GT(seen, 0);
-  EXPECT_THAT(refusal(head + "[none, max_pool], offset_range: [0, 2]}}"), HasSubstr("is about deformable replacements, and 'replacement' lists none"));
+  EXPECT_THAT(refusal(head + "[none, max_pool], offset_range: [0, 2]}}"), HasSubstr("'offset_range' is about deformable replacements, and 'replacement' lists none"));
 }
 
 TEST(Variants, ReplacementIsADimension) {
