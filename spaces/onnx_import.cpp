@@ -21,9 +21,11 @@
 #include "core/utf8.hpp"
 #include "spaces/execution.hpp"
 #include "spaces/onnx.hpp"
+#include "spaces/onnx_folding.hpp"
 #include "spaces/onnx_functions.hpp"
 #include "spaces/onnx_graph.hpp"
 #include "spaces/onnx_inference.hpp"
+#include "spaces/onnx_order.hpp"
 #include "spaces/onnx_patterns.hpp"
 #include "spaces/onnx_wire.hpp"
 
@@ -113,14 +115,6 @@ class Importer {
     }
   }
 
-  static std::string label(const NodeProto& node) {
-    if (!node.name().empty()) return node.name();
-    for (const std::string& output : node.output()) {
-      if (!output.empty()) return output;
-    }
-    return node.op_type();
-  }
-
   // --- Graphs, and those within their nodes ---
 
   void import_nodes(const onnx::GraphProto& graph, OnnxImport& result) {
@@ -147,68 +141,6 @@ class Importer {
         refuse(node, error.what());
       }
       result.nodes.push_back(entry_);
-    }
-  }
-
-  /// Nodes after those whose outputs they use: the file's order, if it is one, as it should be.
-  static std::vector<const NodeProto*> in_order(const onnx::GraphProto& graph) {
-    const auto size = static_cast<std::size_t>(graph.node_size());
-    std::unordered_map<std::string_view, std::size_t> makers;
-    for (std::size_t i = 0; i < size; ++i) {
-      for (const std::string& output : graph.node(static_cast<int>(i)).output()) {
-        if (!output.empty()) makers.emplace(output, i);
-      }
-    }
-    std::vector<std::vector<std::size_t>> users(size);
-    std::vector<std::size_t> waiting(size, 0);
-    bool sorted = true;
-    for (std::size_t i = 0; i < size; ++i) {
-      for_each_use(graph.node(static_cast<int>(i)), [&](const std::string& name) {
-        const auto maker = makers.find(name);
-        if (maker == makers.end()) return;
-        users[maker->second].push_back(i);
-        ++waiting[i];
-        sorted = sorted && maker->second < i;
-      });
-    }
-    std::vector<const NodeProto*> order;
-    order.reserve(size);
-    if (sorted) {
-      for (const NodeProto& node : graph.node()) order.push_back(&node);
-      return order;
-    }
-    std::set<std::size_t> ready;
-    std::vector<bool> placed(size, false);
-    const auto place = [&](std::size_t i) {
-      placed[i] = true;
-      order.push_back(&graph.node(static_cast<int>(i)));
-    };
-    for (std::size_t i = 0; i < size; ++i) {
-      if (waiting[i] == 0) ready.insert(i);
-    }
-    while (!ready.empty()) {
-      const std::size_t i = *ready.begin();
-      ready.erase(ready.begin());
-      place(i);
-      for (const std::size_t user : users[i]) {
-        if (--waiting[user] == 0) ready.insert(user);
-      }
-    }
-    for (std::size_t i = 0; i < size; ++i) {
-      if (!placed[i]) place(i);  // a circle: refused where it is entered
-    }
-    return order;
-  }
-
-  /// Calls `use` with the inputs of a node and of those in the graphs that it holds. How deep these lie is bounded by the
-  /// parser of protocol buffers.
-  template <class Use>
-  static void for_each_use(const NodeProto& node, const Use& use) {
-    for (const std::string& input : node.input()) use(input);
-    for (const AttributeProto& attribute : node.attribute()) {
-      if (!attribute.has_g()) continue;
-      for (const NodeProto& inner : attribute.g().node()) for_each_use(inner, use);
-      for (const auto& output : attribute.g().output()) use(output.name());
     }
   }
 
@@ -393,15 +325,6 @@ class Importer {
 
   // --- Values ---
 
-  /// ONNX's shape as the network's: scalars are tensors of one element.
-  static Shape extents(const Shape& shape) {
-    if (std::find(shape.begin(), shape.end(), 0) != shape.end()) {
-      throw Refusal(fmt::format("of shape {} has no elements", to_string(shape)));
-    }
-    count_of(shape);
-    return shape.empty() ? Shape{1} : shape;
-  }
-
   std::string unique(const std::string& name) {
     std::string result = name.empty() ? "node" : name;
     for (int i = 2; names_.contains(result); ++i) result = fmt::format("{}_{}", name, i);
@@ -409,19 +332,12 @@ class Importer {
     return result;
   }
 
-  bool has(const NodeProto& node, int i) const { return i < node.input_size() && !node.input(i).empty(); }
-
-  Value& value(const NodeProto& node, int i) {
-    if (!has(node, i)) throw Refusal(fmt::format("lacks input {}", i));
-    const auto found = values_.find(node.input(i));
-    if (found == values_.end()) throw Refusal(fmt::format("input '{}' is not computed before it", node.input(i)));
-    return found->second;
-  }
-
-  const Shape& shape(const NodeProto& node, int i) {
-    const Value& found = value(node, i);
-    if (!found.shape) throw Refusal(fmt::format("the shape of '{}' is not known", node.input(i)));
-    return *found.shape;
+  Value& value(const NodeProto& node, int i) { return value_at(values_, node, i); }
+  const Shape& shape(const NodeProto& node, int i) const { return shape_at(values_, node, i); }
+  std::optional<std::vector<double>> known(const NodeProto& node, int i) const { return known_at(values_, node, i); }
+  std::optional<Ints> known_integers(const NodeProto& node, int i) const { return known_integers_at(values_, node, i); }
+  std::optional<Ints> list(const NodeProto& node, std::string_view name, int i) const {
+    return list_at(values_, node, name, i);
   }
 
   /// The network's node of a value; constants become one when they are first used.
@@ -443,29 +359,6 @@ class Importer {
   }
 
   NodeId input(const NodeProto& node, int i) { return materialise(node.input(i), value(node, i)); }
-
-  /// Small integers or reals known at import, from an input.
-  std::optional<std::vector<double>> known(const NodeProto& node, int i) {
-    if (!has(node, i)) return std::nullopt;
-    return value(node, i).data;
-  }
-
-  std::optional<Ints> known_integers(const NodeProto& node, int i) {
-    const auto data = known(node, i);
-    if (!data) return std::nullopt;
-    Ints result;
-    for (const double element : *data) result.push_back(whole(element));
-    return result;
-  }
-
-  /// A list that was an attribute in old opsets and is an input in new ones.
-  std::optional<Ints> list(const NodeProto& node, std::string_view name, int i) {
-    if (auto found = integers(node, name)) return found;
-    if (!has(node, i)) return std::nullopt;
-    auto found = known_integers(node, i);
-    if (!found) throw Refusal(fmt::format("{} depend on data", name));
-    return found;
-  }
 
   NodeId add(const NodeProto& node, std::string_view suffix, Operator op, NodeIds inputs,
              std::vector<FloatTensor> weights = {}) {
@@ -900,7 +793,7 @@ class Importer {
                     type == "Einsum")) {
       return false;
     }
-    std::optional<std::vector<double>> result = evaluate(node);
+    std::optional<std::vector<double>> result = evaluate(values_, node);
     for (int i = 0; i < node.output_size(); ++i) {
       if (node.output(i).empty()) continue;
       Value& made = values_.at(node.output(i));
@@ -954,179 +847,6 @@ class Importer {
     if (made.type == TensorProto::STRING) throw Refusal("strings are not supported");
     values_[node.output(0)] = std::move(made);
     ignore("a constant");
-  }
-
-  /// The elements of the first output, where arithmetic on shapes needs them.
-  std::optional<std::vector<double>> evaluate(const NodeProto& node) {
-    const std::string& type = node.op_type();
-    std::vector<const std::vector<double>*> in;
-    for (int i = 0; i < node.input_size(); ++i) {
-      if (!has(node, i)) return std::nullopt;
-      const Value& found = value(node, i);
-      if (!found.data || !found.shape || found.data->size() > most_folded) return std::nullopt;
-      in.push_back(&*found.data);
-    }
-    const Value& out = values_.at(node.output(0));
-    const bool whole = !is_float(out.type);
-    if (type == "Cast") {
-      if (out.type == TensorProto::BFLOAT16) return std::nullopt;
-      std::vector<double> result = *in[0];
-      if (out.type == TensorProto::FLOAT16) std::transform(result.begin(), result.end(), result.begin(), to_half);
-      if (whole) {
-        for (double& element : result) element = std::trunc(element);
-      }
-      if (out.type == TensorProto::BOOL) {
-        for (double& element : result) element = element != 0 ? 1 : 0;
-      }
-      return result;
-    }
-    if (type == "Identity" || type == "Reshape" || type == "Squeeze" || type == "Unsqueeze" || type == "Flatten") {
-      return *in[0];
-    }
-    if (type == "Gather" && shape(node, 0).size() == 1) {
-      std::vector<double> result;
-      const auto size = static_cast<double>(in[0]->size());
-      for (double index : *in[1]) {
-        if (index < 0) index += size;
-        if (!(index >= 0 && index < size)) throw Refusal("an index is out of range");
-        result.push_back((*in[0])[static_cast<std::size_t>(index)]);
-      }
-      return result;
-    }
-    if (type == "Concat") {
-      std::vector<double> result;
-      for (int i = 0; i < node.input_size(); ++i) {
-        if (shape(node, i).size() != 1) return std::nullopt;
-        result.insert(result.end(), in[static_cast<std::size_t>(i)]->begin(), in[static_cast<std::size_t>(i)]->end());
-      }
-      return result;
-    }
-    if ((type == "Slice" || type == "Transpose") && in[0]->empty()) return *in[0];
-    if (type == "Slice") {
-      const Slice op = slice_of(node);
-      const Ints own = strides_of(shape(node, 0));
-      Ints strides(own.size());
-      std::int64_t first = 0;
-      for (std::size_t i = 0; i < own.size(); ++i) {
-        first += op.starts[i] * own[i];
-        strides[i] = op.steps[i] * own[i];
-      }
-      return picked(*in[0], first, op.extents, strides);
-    }
-    if (type == "Transpose") {
-      const Shape& from = shape(node, 0);
-      Ints backwards(from.size());
-      std::iota(backwards.rbegin(), backwards.rend(), 0);
-      const Ints permutation = integers(node, "perm").value_or(backwards);
-      if (!std::is_permutation(permutation.begin(), permutation.end(), backwards.begin(), backwards.end())) {
-        throw Refusal("perm is no permutation");
-      }
-      const Ints own = strides_of(from);
-      Shape to;
-      Ints strides;
-      for (const std::int64_t axis : permutation) {
-        to.push_back(from[static_cast<std::size_t>(axis)]);
-        strides.push_back(own[static_cast<std::size_t>(axis)]);
-      }
-      return picked(*in[0], 0, to, strides);
-    }
-    if (type == "ConstantOfShape" && out.shape && count_of(*out.shape) <= static_cast<std::int64_t>(most_folded)) {
-      double filling = 0;
-      if (const AttributeProto* given = attribute(node, "value")) {
-        const Value tensor = read_tensor(given->t());
-        if (!tensor.data || tensor.data->size() != 1) return std::nullopt;
-        filling = tensor.data->front();
-      }
-      return std::vector<double>(static_cast<std::size_t>(count_of(*out.shape)), filling);
-    }
-    if (type == "Range" && out.shape && count_of(*out.shape) <= static_cast<std::int64_t>(most_folded)) {
-      std::vector<double> result;
-      for (std::int64_t i = 0; i < count_of(*out.shape); ++i) {
-        result.push_back(in[0]->front() + static_cast<double>(i) * in[2]->front());
-      }
-      return result;
-    }
-    if (type == "ReduceProd" || type == "ReduceSum") {
-      if (shape(node, 0).size() > 1) return std::nullopt;
-      double result = type == "ReduceProd" ? 1 : 0;
-      for (const double element : *in[0]) result = type == "ReduceProd" ? result * element : result + element;
-      return std::vector<double>{result};
-    }
-    return arithmetic(type, in, whole);
-  }
-
-  static Ints strides_of(const Shape& of) {
-    Ints strides(of.size(), 1);
-    for (std::size_t i = of.size(); i-- > 1;) strides[i - 1] = strides[i] * of[i];
-    return strides;
-  }
-
-  /// Elements at `first` and as many strides from it as there are extents; nothing where they are more than are followed.
-  static std::optional<std::vector<double>> picked(const std::vector<double>& from, std::int64_t first, const Shape& extents,
-                                                   const Ints& strides) {
-    const std::int64_t count = count_of(extents);
-    if (count > static_cast<std::int64_t>(most_folded)) return std::nullopt;
-    std::vector<double> result;
-    result.reserve(static_cast<std::size_t>(count));
-    for (std::int64_t i = 0; i < count; ++i) {
-      std::int64_t at = first, rest = i;
-      for (std::size_t axis = extents.size(); axis-- > 0;) {
-        at += rest % extents[axis] * strides[axis];
-        rest /= extents[axis];
-      }
-      result.push_back(from.at(static_cast<std::size_t>(at)));
-    }
-    return result;
-  }
-
-  /// Of equally many elements, or one.
-  static std::optional<std::vector<double>> arithmetic(const std::string& type,
-                                                       const std::vector<const std::vector<double>*>& in, bool whole) {
-    using Binary = double (*)(double, double);
-    static const std::map<std::string, Binary> binary{
-        {"Add", [](double a, double b) { return a + b; }},
-        {"Sub", [](double a, double b) { return a - b; }},
-        {"Mul", [](double a, double b) { return a * b; }},
-        {"Div", [](double a, double b) { return a / b; }},
-        {"Min", [](double a, double b) { return std::min(a, b); }},
-        {"Max", [](double a, double b) { return std::max(a, b); }},
-        {"Pow", [](double a, double b) { return std::pow(a, b); }},
-        {"Equal", [](double a, double b) { return a == b ? 1.0 : 0.0; }},
-        {"Less", [](double a, double b) { return a < b ? 1.0 : 0.0; }},
-        {"Greater", [](double a, double b) { return a > b ? 1.0 : 0.0; }},
-    };
-    using Unary = double (*)(double);
-    static const std::map<std::string, Unary> unary{
-        {"Floor", [](double a) { return std::floor(a); }}, {"Ceil", [](double a) { return std::ceil(a); }},
-        {"Sqrt", [](double a) { return std::sqrt(a); }},   {"Neg", [](double a) { return -a; }},
-        {"Abs", [](double a) { return std::abs(a); }},     {"Not", [](double a) { return a == 0 ? 1.0 : 0.0; }},
-    };
-    std::size_t size = 1;
-    for (const auto* operand : in) {
-      if (operand->size() != 1 && size != 1 && operand->size() != size) return std::nullopt;
-      if (operand->size() != 1) size = operand->size();
-    }
-    const auto at = [&in](std::size_t operand, std::size_t i) {
-      return (*in[operand])[in[operand]->size() == 1 ? 0 : i];
-    };
-    std::vector<double> result(size);
-    if (const auto found = binary.find(type); found != binary.end() && in.size() == 2) {
-      for (std::size_t i = 0; i < size; ++i) {
-        result[i] = found->second(at(0, i), at(1, i));
-        if (whole) result[i] = std::trunc(result[i]);
-        if (!std::isfinite(result[i])) return std::nullopt;
-      }
-      return result;
-    }
-    if (const auto found = unary.find(type); found != unary.end() && in.size() == 1) {
-      for (std::size_t i = 0; i < size; ++i) result[i] = found->second(at(0, i));
-      return result;
-    }
-    if (type == "Where" && in.size() == 3) {
-      for (std::size_t i = 0; i < size; ++i) result[i] = at(0, i) != 0 ? at(1, i) : at(2, i);
-      return result;
-    }
-    return std::nullopt;
   }
 
   // --- Operators ---
@@ -1263,12 +983,6 @@ class Importer {
       op.padding_h = op.padding_w = 0;
     }
     finish_image(node, op, x, image.size() == 3, filters_of(node, at, filters, filters[0], bias));
-  }
-
-  static std::int64_t product_of(const Shape& a, const Shape& b) {
-    Shape all = a;
-    all.insert(all.end(), b.begin(), b.end());
-    return count_of(all);
   }
 
   void transposed_convolution(const NodeProto& node) {
@@ -1671,46 +1385,10 @@ class Importer {
   }
 
   void slice(const NodeProto& node) {
-    const Slice op = slice_of(node);
+    const Slice op = slice_of(values_, node);
     extents(op.extents);
     const NodeId x = input(node, 0);
     finish(node, op, {x});
-  }
-
-  /// What it takes; extents may be 0.
-  Slice slice_of(const NodeProto& node) {
-    const Shape x_shape = shape(node, 0);
-    const auto starts = list(node, "starts", 1), ends = list(node, "ends", 2);
-    if (!starts || !ends || starts->size() != ends->size()) throw Refusal("lacks starts or ends");
-    std::optional<Ints> axes = list(node, "axes", 3), steps;
-    if (has(node, 4)) steps = list(node, "steps", 4);
-    if (!axes) {
-      axes = Ints(starts->size());
-      std::iota(axes->begin(), axes->end(), 0);
-    }
-    if (!steps) steps = Ints(starts->size(), 1);
-    if (axes->size() != starts->size() || steps->size() != starts->size()) throw Refusal("its lists differ in length");
-    Slice op{Ints(x_shape.size(), 0), x_shape, Ints(x_shape.size(), 1)};
-    for (std::size_t i = 0; i < axes->size(); ++i) {
-      const std::size_t axis = axis_of((*axes)[i], x_shape.size());
-      const std::int64_t extent = x_shape[axis];
-      const std::int64_t step = (*steps)[i];
-      if (step == 0) throw Refusal("a step is 0");
-      if (extent == 0) continue;  // nothing to take from
-      const auto clamp = [&](std::int64_t at, std::int64_t least, std::int64_t most) {
-        if (at < 0) at = at < -extent ? -extent - 1 + extent : at + extent;
-        return std::clamp(at, least, most);
-      };
-      const std::int64_t begin = step > 0 ? clamp((*starts)[i], 0, extent) : clamp((*starts)[i], 0, extent - 1);
-      const std::int64_t end = step > 0 ? clamp((*ends)[i], 0, extent) : clamp((*ends)[i], -1, extent - 1);
-      const std::int64_t span = step > 0 ? end - begin : begin - end;
-      if (step < -max_count || step > max_count) throw Refusal("a step is out of range");
-      const std::int64_t size = span <= 0 ? 0 : (span - 1) / std::abs(step) + 1;
-      op.starts[axis] = begin;
-      op.extents[axis] = size;
-      op.steps[axis] = size <= 1 ? 1 : step;
-    }
-    return op;
   }
 
   void gather(const NodeProto& node) {
@@ -2014,8 +1692,6 @@ class Importer {
     if (!named) throw Refusal("has no output");
     entry_.note = fmt::format("{} step{} unrolled", steps, steps > 1 ? "s" : "");
   }
-
-  static bool has_output(const NodeProto& node, int i) { return i < node.output_size() && !node.output(i).empty(); }
 
   /// An operator that duet has not: shape and counts. `inputs` empty: all of them.
   void other(const NodeProto& node, const std::string& why, std::int64_t macs = 0, std::int64_t parameters = 0,
