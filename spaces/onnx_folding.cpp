@@ -7,6 +7,8 @@
 #include <onnx/onnx_pb.h>
 #include <string>
 
+#include "spaces/onnx_importer.hpp"
+
 namespace duet::onnx_graph {
 namespace {
 
@@ -86,6 +88,17 @@ std::optional<std::vector<double>> arithmetic(const std::string& type,
     return result;
   }
   return std::nullopt;
+}
+
+bool all_constant(const Values& values, const NodeProto& node) {
+  for (int i = 0; i < node.input_size(); ++i) {
+    if (has(node, i) && !value_at(values, node, i).constant) return false;
+  }
+  return true;
+}
+
+bool is_random(const std::string& type) {
+  return type.starts_with("Random") || type == "Bernoulli" || type == "Multinomial";
 }
 
 }  // namespace
@@ -221,6 +234,109 @@ std::optional<std::vector<double>> evaluate(const Values& values, const NodeProt
     return std::vector<double>{result};
   }
   return arithmetic(type, in, whole);
+}
+
+bool Importer::fold(const NodeProto& node) {
+  const std::string& type = node.op_type();
+  if (type == "Shape" || type == "Size") {
+    const Shape& of = shape(node, 0);
+    Value& made = values_.at(node.output(0));
+    made.constant = true;
+    made.type = TensorProto::INT64;
+    if (type == "Size") {
+      made.data = {static_cast<double>(count_of(of))};
+    } else {
+      const auto rank = static_cast<std::int64_t>(of.size());
+      const auto clamp = [rank](std::int64_t i) { return std::clamp<std::int64_t>(i < 0 ? i + rank : i, 0, rank); };
+      const std::int64_t begin = clamp(integer(node, "start", 0)), end = clamp(integer(node, "end", rank));
+      made.data.emplace();
+      for (std::int64_t i = begin; i < end; ++i) made.data->push_back(static_cast<double>(of[static_cast<std::size_t>(i)]));
+    }
+    made.shape = type == "Size" ? Shape{} : Shape{static_cast<std::int64_t>(made.data->size())};
+    ignore("reads a shape");
+    return true;
+  }
+  if (type == "Constant") {
+    constant(node);
+    return true;
+  }
+  if (is_random(type) || !all_constant(values_, node) || node.input_size() == 0) return false;
+  if (!node.domain().empty() && node.domain() != "ai.onnx") return false;
+  bool learned = false;
+  std::string root;
+  for (int i = 0; i < node.input_size(); ++i) {
+    if (!has(node, i)) continue;
+    learned = learned || value(node, i).learned;
+    if (root.empty()) root = value(node, i).root;
+  }
+  // Parameters are conserved: what picks some of them is a part of the network.
+  std::int64_t before = 0, after = 0;
+  for (int i = 0; learned && i < node.input_size(); ++i) {
+    if (has(node, i) && value(node, i).learned) before += count_of(shape(node, i));
+  }
+  for (int i = 0; learned && i < node.output_size(); ++i) {
+    if (!node.output(i).empty()) after += count_of(output_shape(node, i));
+  }
+  if (after != before || (learned && node.output_size() > 1)) return false;
+  // So are multiply-accumulates, those with constant operands too.
+  if (learned && (type.find("Conv") != std::string::npos || type.find("MatMul") != std::string::npos || type == "Gemm" ||
+                  type == "Einsum")) {
+    return false;
+  }
+  std::optional<std::vector<double>> result = evaluate(values_, node);
+  for (int i = 0; i < node.output_size(); ++i) {
+    if (node.output(i).empty()) continue;
+    Value& made = values_.at(node.output(i));
+    made.constant = true;
+    made.maker = &node;
+    if (made.type == TensorProto::UNDEFINED) made.type = value(node, 0).type;
+    made.learned = learned && is_float(made.type);
+    made.root = root;
+    if (!made.shape) output_shape(node, i);
+    if (i == 0 && result && result->size() == static_cast<std::size_t>(count_of(*made.shape))) {
+      made.data = result;
+    }
+  }
+  if (type == "ConstantOfShape") {
+    const AttributeProto* filling = attribute(node, "value");
+    const bool zero = filling == nullptr || (read_tensor(filling->t()).data.value_or(std::vector<double>{1}).at(0) == 0);
+    if (zero) zero_filled_.insert(node.output(0));
+  }
+  ignore("computed from constants");
+  return true;
+}
+
+void Importer::constant(const NodeProto& node) {
+  Value made;
+  made.constant = true;
+  if (const AttributeProto* tensor = attribute(node, "value")) {
+    made = read_tensor(tensor->t());
+  } else if (const AttributeProto* one = attribute(node, "value_float")) {
+    made.type = TensorProto::FLOAT;
+    made.shape = Shape{};
+    made.data = {static_cast<double>(one->f())};
+  } else if (const AttributeProto* whole = attribute(node, "value_int")) {
+    made.type = TensorProto::INT64;
+    made.shape = Shape{};
+    made.data = {static_cast<double>(whole->i())};
+  } else if (const AttributeProto* reals = attribute(node, "value_floats")) {
+    made.type = TensorProto::FLOAT;
+    made.shape = Shape{reals->floats_size()};
+    made.data = doubles(reals->floats());
+  } else if (const AttributeProto* wholes = attribute(node, "value_ints")) {
+    made.type = TensorProto::INT64;
+    made.shape = Shape{wholes->ints_size()};
+    made.data = doubles(wholes->ints());
+  } else if (const AttributeProto* sparse = attribute(node, "sparse_value")) {
+    made.type = sparse->sparse_tensor().values().data_type();
+    made.shape = Shape(sparse->sparse_tensor().dims().begin(), sparse->sparse_tensor().dims().end());
+    count_of(*made.shape);
+  } else {
+    throw Refusal("strings are not supported");
+  }
+  if (made.type == TensorProto::STRING) throw Refusal("strings are not supported");
+  values_[node.output(0)] = std::move(made);
+  ignore("a constant");
 }
 
 }  // namespace duet::onnx_graph
