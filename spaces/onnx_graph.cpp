@@ -9,6 +9,7 @@
 #include <limits>
 #include <onnx/onnx_pb.h>
 #include <system_error>
+#include <utility>
 
 #include "core/utf8.hpp"
 
@@ -58,6 +59,20 @@ std::int64_t count_of(const Shape& shape) {
     count *= extent;
   }
   return count;
+}
+
+std::int64_t product_of(const Shape& a, const Shape& b) {
+  Shape all = a;
+  all.insert(all.end(), b.begin(), b.end());
+  return count_of(all);
+}
+
+Shape extents(const Shape& shape) {
+  if (std::find(shape.begin(), shape.end(), 0) != shape.end()) {
+    throw Refusal(fmt::format("of shape {} has no elements", to_string(shape)));
+  }
+  count_of(shape);
+  return shape.empty() ? Shape{1} : shape;
 }
 
 std::int64_t whole(double value) {
@@ -332,6 +347,56 @@ std::size_t axis_of(std::int64_t axis, std::size_t rank) {
     throw Refusal(fmt::format("axis {} is outside a tensor of {} dimensions", axis, rank));
   }
   return static_cast<std::size_t>(axis < 0 ? axis + signed_rank : axis);
+}
+
+std::string label(const NodeProto& node) {
+  if (!node.name().empty()) return node.name();
+  for (const std::string& output : node.output()) {
+    if (!output.empty()) return output;
+  }
+  return node.op_type();
+}
+
+bool has(const NodeProto& node, int i) { return i < node.input_size() && !node.input(i).empty(); }
+
+bool has_output(const NodeProto& node, int i) { return i < node.output_size() && !node.output(i).empty(); }
+
+const Value& value_at(const Values& values, const NodeProto& node, int i) {
+  if (!has(node, i)) throw Refusal(fmt::format("lacks input {}", i));
+  const auto found = values.find(node.input(i));
+  if (found == values.end()) throw Refusal(fmt::format("input '{}' is not computed before it", node.input(i)));
+  return found->second;
+}
+
+Value& value_at(Values& values, const NodeProto& node, int i) {
+  return const_cast<Value&>(value_at(std::as_const(values), node, i));
+}
+
+const Shape& shape_at(const Values& values, const NodeProto& node, int i) {
+  const Value& found = value_at(values, node, i);
+  if (!found.shape) throw Refusal(fmt::format("the shape of '{}' is not known", node.input(i)));
+  return *found.shape;
+}
+
+std::optional<std::vector<double>> known_at(const Values& values, const NodeProto& node, int i) {
+  if (!has(node, i)) return std::nullopt;
+  return value_at(values, node, i).data;
+}
+
+std::optional<Ints> known_integers_at(const Values& values, const NodeProto& node, int i) {
+  const auto data = known_at(values, node, i);
+  if (!data) return std::nullopt;
+  Ints result;
+  for (const double element : *data) result.push_back(whole(element));
+  return result;
+}
+
+std::optional<Ints> list_at(const Values& values, const NodeProto& node, std::string_view name, int i) {
+  if (auto found = integers(node, name)) return found;
+  if (!has(node, i)) return std::nullopt;
+  auto found = known_integers_at(values, node, i);
+  if (!found) throw Refusal(fmt::format("{} depend on data", name));
+  return found;
 }
 
 std::string snake_case(const std::string& type) {

@@ -55,6 +55,12 @@ using Values = std::unordered_map<std::string, Value>;
 /// The product of the extents, of which some may be 0. \throws Refusal above 2^53
 std::int64_t count_of(const Shape& shape);
 
+/// The product of the extents of both. \throws Refusal above 2^53
+std::int64_t product_of(const Shape& a, const Shape& b);
+
+/// ONNX's shape as the network's: scalars are tensors of one element. \throws Refusal where an extent is 0
+Shape extents(const Shape& shape);
+
 /// The nearest whole number: those beyond 2^63, which stand for "to the end", are the last ones. \throws Refusal for NaN
 std::int64_t whole(double value);
 
@@ -89,6 +95,22 @@ void check_attributes(const onnx::NodeProto& node);
 
 /// An axis that may count from the end as an index.
 std::size_t axis_of(std::int64_t axis, std::size_t rank);
+
+/// A node's name, or that of its first output.
+std::string label(const onnx::NodeProto& node);
+bool has(const onnx::NodeProto& node, int i);  ///< an input
+bool has_output(const onnx::NodeProto& node, int i);
+
+/// What is known of a node's input. \throws Refusal where the node lacks it, or it is not computed before the node
+const Value& value_at(const Values& values, const onnx::NodeProto& node, int i);
+Value& value_at(Values& values, const onnx::NodeProto& node, int i);
+/// \throws Refusal also where it is not known
+const Shape& shape_at(const Values& values, const onnx::NodeProto& node, int i);
+/// Small integers or reals known at import, from an input.
+std::optional<std::vector<double>> known_at(const Values& values, const onnx::NodeProto& node, int i);
+std::optional<Ints> known_integers_at(const Values& values, const onnx::NodeProto& node, int i);
+/// A list that was an attribute in old opsets and is an input in new ones. \throws Refusal where it depends on data
+std::optional<Ints> list_at(const Values& values, const onnx::NodeProto& node, std::string_view name, int i);
 
 /// "ReduceMean" as "reduce_mean".
 std::string snake_case(const std::string& type);
