@@ -59,7 +59,8 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
-/// Names end up on screens and in JSON. \throws Refusal for one that is not UTF-8, which protocol buffers let pass.
+/// Names end up on screens, in lines and in JSON. \throws Refusal for one that is not UTF-8, which protocol buffers let pass, or
+/// holds control characters, which no tool writes.
 void check_texts(const google::protobuf::Message& message) {
   using google::protobuf::FieldDescriptor;
   const auto* reflection = message.GetReflection();
@@ -73,6 +74,10 @@ void check_texts(const google::protobuf::Message& message) {
             field->is_repeated() ? reflection->GetRepeatedString(message, field, i) : reflection->GetString(message, field);
         if (invalid_utf8(text) != std::string::npos) {
           throw Refusal(fmt::format("damaged: the {} of a {} is no text in UTF-8", field->name(), message.GetTypeName()));
+        }
+        const bool prose = field->name() == "doc_string" || field->name() == "value";
+        if (!prose && std::any_of(text.begin(), text.end(), [](char c) { return (c >= 0 && c < ' ') || c == 0x7F; })) {
+          throw Refusal(fmt::format("damaged: the {} of a {} holds a control character", field->name(), message.GetTypeName()));
         }
       } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
         check_texts(field->is_repeated() ? reflection->GetRepeatedMessage(message, field, i)
