@@ -163,6 +163,10 @@ std::string_view in_plain_words(std::string_view message) {
   for (const auto& [terse, plain] : known) {
     if (message == terse) return plain;
   }
+  // The parser names the first byte of a character, which is no text.
+  if (message.starts_with("unknown escape character")) {
+    return "unknown escape in a text in double quotes; a backslash is \"\\\\\", or use single quotes";
+  }
   return message;
 }
 

@@ -1,5 +1,7 @@
 #include "spaces/onnx_inference.hpp"
 
+#include <algorithm>
+#include <limits>
 #include <onnx/defs/schema.h>
 #include <onnx/onnx_pb.h>
 #include <utility>
@@ -75,7 +77,8 @@ class NodeContext final : public onnx::InferenceContext {
           break;
         case TensorProto::INT32:
         case TensorProto::BOOL:
-          tensor.add_int32_data(static_cast<std::int32_t>(element));
+          tensor.add_int32_data(static_cast<std::int32_t>(
+              std::clamp<std::int64_t>(whole(element), std::numeric_limits<std::int32_t>::min(), std::numeric_limits<std::int32_t>::max())));
           break;
         default:
           return;
