@@ -159,11 +159,11 @@ void Importer::unroll(const NodeProto& node) {
   };
   const NodeId x = input(node, 0);
   const NodeId fed = add(node, "input", Linear{4 * size, bias}, {x}, with(tensor(node, 1, {4 * size, x_shape[2]}), both));
-  FloatTensor recurrent_weights = tensor(node, 2, {4 * size, size});
+  const FloatTensor recurrent_weights = tensor(node, 2, {4 * size, size});
   NodeId weights = 0, shift = 0;
   if (steps > 1) {  // they are shared by all steps
-    weights = add(node, "recurrent", Constant{{4 * size, size}, true}, {}, {std::move(recurrent_weights)});
-    if (bias) shift = add(node, "shift", Constant{{4 * size}, true}, {}, {std::move(second)});
+    weights = add(node, "recurrent", Constant{{4 * size, size}, true}, {}, {recurrent_weights});
+    if (bias) shift = add(node, "shift", Constant{{4 * size}, true}, {}, {second});
   }
   const auto start = [&](int i, const char* what) {
     if (!has(node, i)) return add(node, what, Zeros{{batch, size}}, {});
@@ -180,7 +180,7 @@ void Importer::unroll(const NodeProto& node) {
     if (steps > 1) own = add(node, "step", Slice{{t, 0, 0}, {1, batch, 4 * size}, {1, 1, 1}}, {fed});
     NodeIds terms{add(node, "fed", Reshape{{batch, 4 * size}}, {own})};
     if (steps == 1) {
-      terms.push_back(add(node, "recurrent", Linear{4 * size, bias}, {h}, with(std::move(recurrent_weights), second)));
+      terms.push_back(add(node, "recurrent", Linear{4 * size, bias}, {h}, with(recurrent_weights, second)));
     } else {
       terms.push_back(add(node, "state", MatMul{true}, {h, weights}));
       if (bias) terms.push_back(shift);
