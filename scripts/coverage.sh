@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Line coverage of the tests, per folder. Builds without optimisation and without torch, runs the tests, reads gcov's
+# Line coverage of the tests, per folder. Builds with little optimisation and without torch, runs the tests, reads gcov's
 # counts with lcov; build/coverage/html shows every line.
 #   scripts/coverage.sh             all but the slow tests
 #   scripts/coverage.sh -R search   arguments go to ctest
