@@ -20,12 +20,17 @@ Json number(double value) {
 struct Attributes {
   Json& node;
 
-  void operator()(const Convolution& op) const {
-    node["out_channels"] = op.out_channels;
+  template <class Op>
+  void window(const Op& op) const {
     node["kernel"] = {op.kernel_h, op.kernel_w};
     node["stride"] = {op.stride_h, op.stride_w};
     node["padding"] = {op.padding_h, op.padding_w};
     node["dilation"] = {op.dilation_h, op.dilation_w};
+  }
+
+  void operator()(const Convolution& op) const {
+    node["out_channels"] = op.out_channels;
+    window(op);
     node["groups"] = op.groups;
     node["bias"] = op.bias;
   }
@@ -66,10 +71,7 @@ struct Attributes {
   }
   void operator()(const TransposedConvolution& op) const {
     node["out_channels"] = op.out_channels;
-    node["kernel"] = {op.kernel_h, op.kernel_w};
-    node["stride"] = {op.stride_h, op.stride_w};
-    node["padding"] = {op.padding_h, op.padding_w};
-    node["dilation"] = {op.dilation_h, op.dilation_w};
+    window(op);
     node["output_padding"] = {op.output_padding_h, op.output_padding_w};
     node["groups"] = op.groups;
     node["bias"] = op.bias;
@@ -109,10 +111,7 @@ struct Attributes {
     node["indices"] = op.indices;
   }
   void operator()(const DeformableSampling& op) const {
-    node["kernel"] = {op.kernel_h, op.kernel_w};
-    node["stride"] = {op.stride_h, op.stride_w};
-    node["padding"] = {op.padding_h, op.padding_w};
-    node["dilation"] = {op.dilation_h, op.dilation_w};
+    window(op);
     node["range"] = op.range;
     node["square"] = op.square;
   }

@@ -14,6 +14,19 @@ struct WindowOf {
   Ints kernel, strides, dilations, pads;
 };
 
+/// Padding is that of the first side.
+template <class Op>
+void set_window(Op& op, const WindowOf& w) {
+  op.kernel_h = w.kernel[0];
+  op.kernel_w = w.kernel[1];
+  op.stride_h = w.strides[0];
+  op.stride_w = w.strides[1];
+  op.padding_h = w.pads[0];
+  op.padding_w = w.pads[1];
+  op.dilation_h = w.dilations[0];
+  op.dilation_w = w.dilations[1];
+}
+
 /// A window's pads at top, left, bottom, right; with auto_pad as ONNX defines it.
 Ints window_pads(const NodeProto& node, const Shape& image, const Ints& kernel, const Ints& strides,
                  const Ints& dilations) {
@@ -117,17 +130,8 @@ void Importer::convolution(const NodeProto& node) {
   Ints kernel(filters.begin() + 2, filters.end());
   const WindowOf w = window(node, image, kernel);
   NodeId x = as_image(node, input(node, 0));
-  Convolution op{.out_channels = filters[0],
-                 .kernel_h = w.kernel[0],
-                 .kernel_w = w.kernel[1],
-                 .stride_h = w.strides[0],
-                 .stride_w = w.strides[1],
-                 .padding_h = w.pads[0],
-                 .padding_w = w.pads[1],
-                 .dilation_h = w.dilations[0],
-                 .dilation_w = w.dilations[1],
-                 .groups = groups,
-                 .bias = bias};
+  Convolution op{.out_channels = filters[0], .groups = groups, .bias = bias};
+  set_window(op, w);
   if (w.pads[0] != w.pads[2] || w.pads[1] != w.pads[3]) {
     x = add(node, "pad", Pad{{0, 0, w.pads[0], w.pads[1]}, {0, 0, w.pads[2], w.pads[3]}}, {x});
     op.padding_h = op.padding_w = 0;
@@ -157,18 +161,11 @@ void Importer::transposed_convolution(const NodeProto& node) {
   if (more.size() != 2) throw Refusal("output_padding does not fit the kernel");
   NodeId x = as_image(node, input(node, 0));
   TransposedConvolution op{.out_channels = filters[1] * groups,
-                           .kernel_h = w.kernel[0],
-                           .kernel_w = w.kernel[1],
-                           .stride_h = w.strides[0],
-                           .stride_w = w.strides[1],
-                           .padding_h = w.pads[0],
-                           .padding_w = w.pads[1],
-                           .dilation_h = w.dilations[0],
-                           .dilation_w = w.dilations[1],
                            .output_padding_h = more[0],
                            .output_padding_w = more[1],
                            .groups = groups,
                            .bias = bias};
+  set_window(op, w);
   std::vector<FloatTensor> tensors = filters_of(node, 1, filters, op.out_channels, bias);
   if (w.pads[0] == w.pads[2] && w.pads[1] == w.pads[3]) {
     return finish_image(node, op, x, image.size() == 3, std::move(tensors));
@@ -229,10 +226,9 @@ void Importer::sampling(const NodeProto& node) {
   NodeId x = input(node, 0);
   const NodeId offsets = input(node, 1);
   values_.at(node.output(0)).type = value(node, 0).type;
-  finish(node,
-         DeformableSampling{w.kernel[0], w.kernel[1], w.strides[0], w.strides[1], w.pads[0], w.pads[1], w.dilations[0],
-                            w.dilations[1], integer(node, "range", 0), integer(node, "square", 0) != 0},
-         {x, offsets});
+  DeformableSampling op{.range = integer(node, "range", 0), .square = integer(node, "square", 0) != 0};
+  set_window(op, w);
+  finish(node, op, {x, offsets});
 }
 
 void Importer::global_pool(const NodeProto& node) {
