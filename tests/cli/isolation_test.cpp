@@ -109,7 +109,8 @@ class IsolatedEstimators : public ::testing::Test {
       const std::string name = entry.path().filename();
       if (name.find_first_not_of("0123456789") != std::string::npos) continue;
       std::ifstream stream(entry.path() / "cmdline", std::ios::binary);
-      std::string line((std::istreambuf_iterator<char>(stream)), {});
+      std::string line;
+      std::getline(stream, line);  // unlike the stream's buffer, does not throw where the process has just ended
       if (line.find(folder.path().string()) == std::string::npos) continue;
       std::replace(line.begin(), line.end(), '\0', ' ');
       found += name + ": " + line + "\n";
