@@ -1,7 +1,7 @@
 # The estimator `trained`. It does not link libtorch, which takes hundreds of milliseconds to load: it opens the
 # module libduet_torch.so when a network is first trained. Without the module it says what is missing.
 find_package(ZLIB REQUIRED)
-target_sources(duet_estimators PRIVATE idx.cpp trained.cpp trainer.cpp)
+target_sources(duet_estimators PRIVATE idx.cpp trained.cpp trainer.cpp training_plan.cpp)
 target_link_libraries(duet_estimators PRIVATE ZLIB::ZLIB ${CMAKE_DL_LIBS})
 set_property(SOURCE trainer.cpp APPEND PROPERTY COMPILE_DEFINITIONS
   "DUET_MODULE_BUILD_DIRECTORY=\"${CMAKE_CURRENT_BINARY_DIR}\""
@@ -10,7 +10,7 @@ set_property(SOURCE trainer.cpp APPEND PROPERTY COMPILE_DEFINITIONS
 if(DUET_TORCH)
   find_package(Torch REQUIRED)
   find_package(OpenMP REQUIRED)  # what libtorch's threads are
-  add_library(duet_torch MODULE torch_trainer.cpp)
+  add_library(duet_torch MODULE torch_trainer.cpp training_plan.cpp)
   target_link_libraries(duet_torch
     PRIVATE duet::build duet::core duet::spaces ${TORCH_LIBRARIES} OpenMP::OpenMP_CXX)
   set_target_properties(duet_torch PROPERTIES CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON

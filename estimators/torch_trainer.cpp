@@ -8,9 +8,12 @@
 #include <dlfcn.h>
 #include <filesystem>
 #include <limits>
+#include <map>
 #include <numbers>
 #include <numeric>
 #include <omp.h>
+#include <stdexcept>
+#include <string>
 #include <utility>
 
 // Only the operators in use: all of ATen would take several times as long to compile.
@@ -24,7 +27,9 @@
 #include <ATen/ops/avg_pool2d.h>
 #include <ATen/ops/batch_norm.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/conv2d.h>
+#include <ATen/ops/conv_transpose2d.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
@@ -50,14 +55,16 @@
 
 #include "core/random.hpp"
 #include "estimators/trainer.hpp"
+#include "estimators/training_plan.hpp"
+#include "spaces/execution.hpp"
 
 namespace duet {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Of batch and layer normalisation, and the weight of a batch in the running statistics: as in the papers'
-// own code and every library since.
+// Of batch normalisation, and the weight of a batch in the running statistics: as in the papers' own code and every library
+// since.
 constexpr double normalisation_epsilon = 1e-5;
 constexpr double running_statistics_momentum = 0.1;
 
@@ -147,81 +154,16 @@ std::vector<std::int64_t> range(std::int64_t first, std::int64_t last) {
 
 // --- The network ---------------------------------------------------------------------------------
 
-/// What a node has learned; undefined tensors where its operator has no such thing.
+/// What a node has learned, in the order of weight_slots(); undefined tensors where its operator has no such thing.
 struct Parameters {
-  at::Tensor weight;  // of normalisations: scale
+  at::Tensor weight;  // of normalisations: scale; of constants: the value
   at::Tensor bias;    // of normalisations: shift
   at::Tensor running_mean;
   at::Tensor running_variance;
 };
 using State = std::vector<Parameters>;  // by node
 
-template <class Op>
-const Op* as(const Node& node) {
-  return std::get_if<Op>(&node.op);
-}
-
-/// The node whose values are the classes' scores: the output, or what it merely reshapes or normalises. A
-/// softmax over all classes changes neither their order nor the cross-entropy's input.
-NodeId scores_of(const Network& network) {
-  NodeId id = network.output();
-  while (true) {
-    const Node& node = network.node(id);
-    const auto* softmax = as<Softmax>(node);
-    if (softmax != nullptr) {
-      const std::int64_t axis =
-          softmax->axis < 0 ? softmax->axis + static_cast<std::int64_t>(node.shape.size()) : softmax->axis;
-      std::int64_t classes = 1;
-      for (std::size_t i = 1; i < node.shape.size(); ++i) classes *= node.shape[i];
-      if (node.shape[static_cast<std::size_t>(axis)] != classes) return id;
-    } else if (as<Flatten>(node) == nullptr && as<Identity>(node) == nullptr) {
-      return id;
-    }
-    id = node.inputs.front();
-  }
-}
-
-/// A network with what follows from its graph alone.
-struct Plan {
-  explicit Plan(Network graph)
-      : network(std::move(graph)), scores(scores_of(network)), users(network.nodes().size()) {
-    for (NodeId id = 0; id < network.nodes().size(); ++id) {
-      for (const NodeId input : network.node(id).inputs) users[input].push_back(id);
-    }
-  }
-
-  /// The node that alone uses the value of `id`, if there is just one.
-  const Node* only_user(NodeId id) const {
-    return users[id].size() == 1 && id != scores ? &network.node(users[id].front()) : nullptr;
-  }
-
-  /// Whether a batch normalisation can be merged into the convolution or linear layer before it.
-  bool foldable(NodeId id) const {
-    const Node& node = network.node(id);
-    if (as<BatchNormalization>(node) == nullptr) return false;
-    const NodeId before = node.inputs.front();
-    const Node& layer = network.node(before);
-    const bool channels_first = as<Convolution>(layer) != nullptr;
-    const bool features_first = as<Linear>(layer) != nullptr && layer.shape.size() == 2;
-    return (channels_first || features_first) && only_user(before) != nullptr;
-  }
-
-  /// Whether the value of `id` becomes words of the machine: what is computed and stored does; what is only
-  /// moved, or goes from an accumulator straight into a nonlinearity or out as a score, does not.
-  bool stored(NodeId id) const {
-    const Node& node = network.node(id);
-    if (id == scores) return false;
-    const bool moves = as<Zeros>(node) || as<Identity>(node) || as<Flatten>(node) || as<Concat>(node) ||
-                       (as<Pool>(node) && as<Pool>(node)->kind == Pool::Kind::max);
-    if (moves) return false;
-    const Node* user = only_user(id);
-    return user == nullptr || as<Input>(node) || !(as<Activation>(*user) || foldable(users[id].front()));
-  }
-
-  Network network;
-  NodeId scores;
-  std::vector<std::vector<NodeId>> users;
-};
+at::IntArrayRef sizes(const Shape& shape) { return {shape.data(), shape.size()}; }
 
 at::Tensor activate(const at::Tensor& x, Activation::Kind kind) {
   switch (kind) {
@@ -242,6 +184,122 @@ at::Tensor activate(const at::Tensor& x, Activation::Kind kind) {
   }
   throw std::logic_error("not an activation");
 }
+
+// --- Functions of single elements and of axes, by ONNX's names: those that execute() knows --------
+
+at::Tensor number(const at::Tensor& truth) { return truth.to(at::kFloat); }
+at::Tensor truth(const at::Tensor& x) { return x.ne(0); }
+
+using Settings = std::vector<float>;
+using Unary = at::Tensor (*)(const at::Tensor&, const Settings&);
+using Binary = at::Tensor (*)(const at::Tensor&, const at::Tensor&);
+
+const std::map<std::string, Unary, std::less<>>& unary_functions() {
+  using X = const at::Tensor&;
+  using S = const Settings&;
+  static const std::map<std::string, Unary, std::less<>> functions{
+      {"abs", [](X x, S) { return x.abs(); }},
+      {"acos", [](X x, S) { return x.acos(); }},
+      {"acosh", [](X x, S) { return x.acosh(); }},
+      {"asin", [](X x, S) { return x.asin(); }},
+      {"asinh", [](X x, S) { return x.asinh(); }},
+      {"atan", [](X x, S) { return x.atan(); }},
+      {"atanh", [](X x, S) { return x.atanh(); }},
+      {"ceil", [](X x, S) { return x.ceil(); }},
+      {"celu", [](X x, S s) { return x.clamp_min(0) + x.clamp_max(0).div(s[0]).expm1() * s[0]; }},
+      {"clip", [](X x, S s) { return x.clamp(s[0], s[1]); }},
+      {"cos", [](X x, S) { return x.cos(); }},
+      {"cosh", [](X x, S) { return x.cosh(); }},
+      {"elu", [](X x, S s) { return x.clamp_min(0) + x.clamp_max(0).expm1() * s[0]; }},
+      {"erf", [](X x, S) { return x.erf(); }},
+      {"exp", [](X x, S) { return x.exp(); }},
+      {"floor", [](X x, S) { return x.floor(); }},
+      {"hard_sigmoid", [](X x, S s) { return (x * s[0] + s[1]).clamp(0, 1); }},
+      {"is_inf", [](X x, S) { return number(x.isinf()); }},
+      {"is_na_n", [](X x, S) { return number(x.isnan()); }},
+      {"leaky_relu", [](X x, S s) { return x.clamp_min(0) + x.clamp_max(0) * s[0]; }},
+      {"log", [](X x, S) { return x.log(); }},
+      {"neg", [](X x, S) { return x.neg(); }},
+      {"not", [](X x, S) { return number(x.eq(0)); }},
+      {"reciprocal", [](X x, S) { return x.reciprocal(); }},
+      {"round", [](X x, S) { return x.round(); }},
+      {"selu", [](X x, S s) { return (x.clamp_min(0) + x.clamp_max(0).expm1() * s[0]) * s[1]; }},
+      {"shrink",
+       [](X x, S s) { return number(x.lt(-s[1])) * (x + s[0]) + number(x.gt(s[1])) * (x - s[0]); }},
+      {"sign", [](X x, S) { return x.sign(); }},
+      {"sin", [](X x, S) { return x.sin(); }},
+      {"sinh", [](X x, S) { return x.sinh(); }},
+      {"softplus", [](X x, S) { return x.clamp_min(0) + x.abs().neg().exp().log1p(); }},
+      {"softsign", [](X x, S) { return x / (x.abs() + 1); }},
+      {"sqrt", [](X x, S) { return x.sqrt(); }},
+      {"tan", [](X x, S) { return x.tan(); }},
+      {"thresholded_relu", [](X x, S s) { return x * number(x.gt(s[0])); }},
+  };
+  return functions;
+}
+
+const std::map<std::string, Binary, std::less<>>& binary_functions() {
+  using X = const at::Tensor&;
+  static const std::map<std::string, Binary, std::less<>> functions{
+      {"and", [](X a, X b) { return number(truth(a).logical_and(truth(b))); }},
+      {"div", [](X a, X b) { return a.div(b); }},
+      {"equal", [](X a, X b) { return number(a.eq(b)); }},
+      {"greater", [](X a, X b) { return number(a.gt(b)); }},
+      {"greater_or_equal", [](X a, X b) { return number(a.ge(b)); }},
+      {"less", [](X a, X b) { return number(a.lt(b)); }},
+      {"less_or_equal", [](X a, X b) { return number(a.le(b)); }},
+      {"max", [](X a, X b) { return a.maximum(b); }},
+      {"min", [](X a, X b) { return a.minimum(b); }},
+      {"mod", [](X a, X b) { return a.remainder(b); }},
+      {"or", [](X a, X b) { return number(truth(a).logical_or(truth(b))); }},
+      {"pow", [](X a, X b) { return a.pow(b); }},
+      {"prelu", [](X a, X slope) { return a.clamp_min(0) + a.clamp_max(0) * slope; }},
+      {"sub", [](X a, X b) { return a.sub(b); }},
+      {"xor", [](X a, X b) { return number(truth(a).logical_xor(truth(b))); }},
+  };
+  return functions;
+}
+
+at::Tensor compute(const Elementwise& op, const std::vector<at::Tensor>& x) {
+  if (const auto found = unary_functions().find(op.function); found != unary_functions().end()) {
+    Settings settings = op.settings;
+    if (settings.empty()) {
+      for (const FunctionSetting& setting : settings_of(op.function)) settings.push_back(setting.usual);
+    }
+    return found->second(x[0], settings);
+  }
+  if (op.function == "where") return x[1].where(truth(x[0]), x[2]);
+  const Binary combine = op.function == "mean" ? [](const at::Tensor& a, const at::Tensor& b) { return a.add(b); }
+                                               : binary_functions().at(op.function);
+  at::Tensor result = x[0];
+  for (std::size_t i = 1; i < x.size(); ++i) result = combine(result, x[i]);
+  return op.function == "mean" ? result / static_cast<double>(x.size()) : result;
+}
+
+at::Tensor compute(const Reduce& op, const at::Tensor& x) {
+  const at::IntArrayRef axes(op.axes);
+  const bool keep = op.keep_dimensions;
+  if (axes.empty()) {  // libtorch would take all of them; nothing is combined, but norms and logarithms remain
+    if (op.function == "l1" || op.function == "l2") return x.abs();
+    if (op.function == "sum_square") return x.square();
+    return op.function == "log_sum" ? x.log() : x;
+  }
+  if (op.function == "mean") return x.mean(axes, keep);
+  if (op.function == "sum") return x.sum(axes, keep);
+  if (op.function == "max") return x.amax(axes, keep);
+  if (op.function == "min") return x.amin(axes, keep);
+  if (op.function == "l1") return x.abs().sum(axes, keep);
+  if (op.function == "l2") return x.square().sum(axes, keep).sqrt();
+  if (op.function == "sum_square") return x.square().sum(axes, keep);
+  if (op.function == "log_sum") return x.sum(axes, keep).log();
+  if (op.function == "log_sum_exp") return x.logsumexp(axes, keep);
+  if (op.function != "prod") throw std::logic_error(fmt::format("no reduction '{}'", op.function));
+  at::Tensor result = x;  // libtorch multiplies along one axis at a time
+  for (std::size_t i = axes.size(); i-- > 0;) result = result.prod(axes[i], keep);
+  return result;
+}
+
+// --- Operators -----------------------------------------------------------------------------------
 
 /// As a convolution with a 1×1 kernel: oneDNN's is several times as fast as the reference BLAS.
 at::Tensor linear(const at::Tensor& x, const Parameters& p) {
@@ -289,89 +347,90 @@ at::Tensor sample(const at::Tensor& image, const at::Tensor& offsets, const Defo
   return at::grid_sampler(image, grid, bilinear, zeros, false).reshape({batch, out[1], height, width});
 }
 
-at::Tensor apply(const Node& node, const std::vector<at::Tensor>& x, const Parameters& p, std::int64_t batch,
-                 bool training) {
-  return std::visit(
-      Overloaded{
-          [&](const Input&) -> at::Tensor { throw std::logic_error("inputs are given, not computed"); },
-          [&](const Zeros& op) {
-            Shape shape = op.shape;
-            shape.front() = batch;
-            return at::zeros(at::IntArrayRef(shape.data(), shape.size()));
-          },
-          [&](const Convolution& op) {
-            return at::conv2d(x[0], p.weight, p.bias, {op.stride_h, op.stride_w},
-                              {op.padding_h, op.padding_w}, {op.dilation_h, op.dilation_w}, op.groups);
-          },
-          [&](const Linear&) { return linear(x[0], p); },
-          [&](const MatMul& op) { return at::matmul(x[0], op.transpose_b ? x[1].transpose(-2, -1) : x[1]); },
-          [&](const Pool& op) {
-            if (op.kind == Pool::Kind::max) return at::max_pool2d(x[0], op.kernel, op.stride, op.padding);
-            return at::avg_pool2d(x[0], op.kernel, op.stride, op.padding, false, op.count_include_pad);
-          },
-          [&](const GlobalPool&) {
-            return at::adaptive_avg_pool2d(x[0], {1, 1});
-          },
-          [&](const Add&) {
-            at::Tensor sum = x[0].add(x[1]);
-            for (std::size_t i = 2; i < x.size(); ++i) sum = sum.add(x[i]);
-            return sum;
-          },
-          [&](const Multiply&) {
-            at::Tensor product = x[0].mul(x[1]);
-            for (std::size_t i = 2; i < x.size(); ++i) product = product.mul(x[i]);
-            return product;
-          },
-          [&](const Concat& op) { return at::cat(x, op.axis); },
-          [&](const Activation& op) { return activate(x[0], op.kind); },
-          [&](const BatchNormalization&) {
-            if (!p.weight.defined()) return x[0];  // folded
-            return at::batch_norm(x[0], p.weight, p.bias, p.running_mean, p.running_variance, training,
-                                  running_statistics_momentum, normalisation_epsilon, false);
-          },
-          [&](const LayerNormalization&) {
-            return at::layer_norm(x[0], {x[0].size(-1)}, p.weight, p.bias, normalisation_epsilon, false);
-          },
-          [&](const Softmax& op) { return at::softmax(x[0], op.axis); },
-          [&](const DeformableSampling& op) { return sample(x[0], x[1], op, node.shape); },
-          [&](const Flatten&) { return x[0].flatten(1); }, [&](const Identity&) { return x[0]; },
-          [&](const auto&) -> at::Tensor { throw std::logic_error("why_untrainable() refuses this operator"); }},
-      node.op);
-}
-
-/// Scores (images, classes). `after(id, value)` sees, and may replace, the value of every node as it is
-/// computed.
-template <class After>
-at::Tensor run(const Plan& plan, const State& state, const at::Tensor& images, bool training, After&& after) {
-  const std::span<const Node> nodes = plan.network.nodes();
-  std::vector<at::Tensor> values(nodes.size());
-  std::vector<std::size_t> uses(nodes.size());  // still to come: a value that nobody needs any more is let go
-  for (NodeId id = 0; id < nodes.size(); ++id) uses[id] = plan.users[id].size();
-  for (NodeId id = 0; id <= plan.scores; ++id) {
-    const Node& node = nodes[id];
-    std::vector<at::Tensor> inputs;
-    for (const NodeId input : node.inputs) {
-      inputs.push_back(values[input]);
-      if (--uses[input] == 0) values[input].reset();
-    }
-    values[id] = as<Input>(node) ? images : apply(node, inputs, state[id], images.size(0), training);
-    after(id, values[id]);
+at::Tensor pool(const at::Tensor& x, const WindowPool& op) {
+  const std::int64_t around[] = {op.padding_left, op.padding_right, op.padding_top, op.padding_bottom};
+  const bool maximum = op.kind == Pool::Kind::max;
+  const at::Tensor padded = at::constant_pad_nd(x, around, maximum ? -std::numeric_limits<float>::infinity() : 0.0F);
+  if (maximum) {
+    return at::max_pool2d(padded, {op.kernel_h, op.kernel_w}, {op.stride_h, op.stride_w}, 0, {op.dilation_h, op.dilation_w});
   }
-  return values[plan.scores].flatten(1);
+  // Sums under the window, of the values and of ones.
+  const auto total = [&](const at::Tensor& images) {
+    const at::Tensor planes = images.reshape({-1, 1, images.size(2), images.size(3)});
+    const at::Tensor sums = at::conv2d(planes, at::ones({1, 1, op.kernel_h, op.kernel_w}), at::Tensor(), {op.stride_h, op.stride_w},
+                                       at::IntArrayRef({0, 0}), {op.dilation_h, op.dilation_w});
+    return sums.view({images.size(0), images.size(1), sums.size(2), sums.size(3)});
+  };
+  if (op.count_include_pad) return total(padded) / static_cast<double>(op.kernel_h * op.kernel_w);
+  return total(padded) / total(at::constant_pad_nd(at::ones({1, 1, x.size(2), x.size(3)}), around, 0)).clamp_min(1);
 }
 
-/// A tensor of normal numbers with standard deviation √(2 / fan-in), He et al. 2015, eq. 10.
-at::Tensor he_normal(const Shape& shape, Random& random) {
-  at::Tensor tensor = at::empty(at::IntArrayRef(shape.data(), shape.size()), at::kFloat);
+at::Tensor transpose_convolved(const at::Tensor& x, const TransposedConvolution& op, const Parameters& p) {
+  return at::conv_transpose2d(x, p.weight, p.bias, {op.stride_h, op.stride_w}, {op.padding_h, op.padding_w},
+                              {op.output_padding_h, op.output_padding_w}, op.groups, {op.dilation_h, op.dilation_w});
+}
+
+/// Along the dimensions that change, one after another, a product with the weights of the taps.
+at::Tensor resized(const at::Tensor& x, const Resize& op, std::int64_t first) {
+  at::Tensor result = x;
+  for (std::int64_t axis = first; axis < x.dim(); ++axis) {
+    const std::int64_t in = x.size(axis), out = op.shape[static_cast<std::size_t>(axis)];
+    if (in == out) continue;
+    const at::Tensor weights = at::zeros({in, out});
+    for (std::int64_t i = 0; i < out; ++i) {
+      for (const InterpolationTap& tap : interpolation_taps(op.mode, i, in, out)) {
+        weights.data_ptr<float>()[tap.source * out + i] += static_cast<float>(tap.weight);
+      }
+    }
+    result = at::matmul(result.transpose(axis, -1), weights).transpose(axis, -1);
+  }
+  return result;
+}
+
+/// Dimensions before `first` stay as they are; so in `resized`.
+at::Tensor sliced(const at::Tensor& x, const Slice& op, std::int64_t first) {
+  at::Tensor result = x;
+  for (std::int64_t axis = first; axis < x.dim(); ++axis) {
+    const auto i = static_cast<std::size_t>(axis);
+    if (op.starts[i] == 0 && op.steps[i] == 1 && op.extents[i] == x.size(axis)) continue;
+    result = result.index_select(axis, at::arange(op.extents[i], at::kLong) * op.steps[i] + op.starts[i]);
+  }
+  return result;
+}
+
+at::Tensor padded(const at::Tensor& x, const Pad& op) {
+  std::vector<std::int64_t> around;  // from the last dimension on
+  for (std::size_t i = op.before.size(); i-- > 0;) {
+    around.push_back(op.before[i]);
+    around.push_back(op.after[i]);
+  }
+  return at::constant_pad_nd(x, around, 0);
+}
+
+/// A constant as one for every image.
+at::Tensor repeated(const at::Tensor& x, std::int64_t batch) {
+  std::vector<std::int64_t> shape = x.sizes().vec();
+  shape.front() = batch;
+  return x.expand(shape);
+}
+
+/// A tensor of normal numbers.
+at::Tensor normal(const Shape& shape, double deviation, Random& random) {
+  at::Tensor tensor = at::empty(sizes(shape), at::kFloat);
   float* values = tensor.data_ptr<float>();
-  const std::int64_t fan_in = tensor.numel() / shape.front();
-  const double deviation = std::sqrt(2.0 / static_cast<double>(fan_in));
-  for (std::int64_t i = 0; i < tensor.numel(); ++i)
-    values[i] = static_cast<float>(deviation * random.normal());
+  for (std::int64_t i = 0; i < tensor.numel(); ++i) values[i] = static_cast<float>(deviation * random.normal());
   return tensor;
 }
 
+at::Tensor he_normal(const Shape& shape, std::int64_t fan_in, Random& random) {
+  return normal(shape, std::sqrt(2.0 / static_cast<double>(fan_in)), random);
+}
+
+/// Weights before training: normal with variance 2 / fan-in (He et al., "Delving deep into rectifiers", ICCV 2015, eq. 10);
+/// learned constants normal with deviation 0.02 (Devlin et al., "BERT", NAACL 2019, published code; as in vision
+/// transformers since); others ones; normalisations 1 and 0.
 State initial_state(const Network& network, Random& random) {
+  constexpr double constants = 0.02;
   State state(network.nodes().size());
   // Windows begin undeformed (Dai et al., "Deformable convolutional networks", arXiv:1703.06211, section 2.1).
   std::vector<bool> offsets(state.size());
@@ -382,14 +441,19 @@ State initial_state(const Network& network, Random& random) {
     const Node& node = network.node(id);
     Parameters& p = state[id];
     if (const auto* convolution = as<Convolution>(node)) {
-      const std::int64_t in_channels = network.node(node.inputs[0]).shape[1];
-      p.weight = he_normal({convolution->out_channels, in_channels / convolution->groups,
-                            convolution->kernel_h, convolution->kernel_w},
-                           random);
+      const std::int64_t in_channels = network.node(node.inputs[0]).shape[1] / convolution->groups;
+      p.weight = he_normal({convolution->out_channels, in_channels, convolution->kernel_h, convolution->kernel_w},
+                           in_channels * convolution->kernel_h * convolution->kernel_w, random);
       if (offsets[id]) p.weight.zero_();
       if (convolution->bias) p.bias = at::zeros({convolution->out_channels});
+    } else if (const auto* up = as<TransposedConvolution>(node)) {
+      const std::int64_t in_channels = network.node(node.inputs[0]).shape[1];
+      p.weight = he_normal({in_channels, up->out_channels / up->groups, up->kernel_h, up->kernel_w},
+                           in_channels / up->groups * up->kernel_h * up->kernel_w, random);
+      if (up->bias) p.bias = at::zeros({up->out_channels});
     } else if (const auto* layer = as<Linear>(node)) {
-      p.weight = he_normal({layer->out_features, network.node(node.inputs[0]).shape.back()}, random);
+      const std::int64_t features = network.node(node.inputs[0]).shape.back();
+      p.weight = he_normal({layer->out_features, features}, features, random);
       if (layer->bias) p.bias = at::zeros({layer->out_features});
     } else if (as<BatchNormalization>(node)) {
       p = {at::ones({node.shape[1]}), at::zeros({node.shape[1]}), at::zeros({node.shape[1]}),
@@ -397,13 +461,17 @@ State initial_state(const Network& network, Random& random) {
     } else if (as<LayerNormalization>(node)) {
       p.weight = at::ones({node.shape.back()});
       p.bias = at::zeros({node.shape.back()});
+    } else if (as<RmsNormalization>(node)) {
+      p.weight = at::ones({node.shape.back()});
+    } else if (const auto* constant = as<Constant>(node)) {
+      p.weight = constant->learned ? normal(constant->shape, constants, random) : at::ones(sizes(constant->shape));
     }
   }
   return state;
 }
 
 /// The same function at inference with batch normalisations merged into the layers before them.
-State folded(const Plan& plan, State state) {
+State folded(const TrainingPlan& plan, State state) {
   for (NodeId id = 0; id < state.size(); ++id) {
     if (!plan.foldable(id)) continue;
     const Parameters norm = std::exchange(state[id], {});
@@ -417,6 +485,99 @@ State folded(const Plan& plan, State state) {
     layer.bias = centred.mul(scale).add(norm.bias);
   }
   return state;
+}
+
+/// The value of a node that is no input. `batch` images, where the network has its own number.
+at::Tensor apply(const TrainingPlan& plan, NodeId id, const std::vector<at::Tensor>& x, const Parameters& p, std::int64_t batch,
+                 bool training) {
+  const Node& node = plan.network.node(id);
+  const bool images = plan.per_image[id];
+  const std::int64_t first_axis = images ? 1 : 0;  // of those that the network knows
+  Shape shape = node.shape;
+  if (images) shape.front() = batch;
+  return std::visit(
+      Overloaded{
+          [&](const Input&) -> at::Tensor { throw std::logic_error("inputs are given, not computed"); },
+          [&](const Zeros&) { return at::zeros(sizes(shape)); },
+          [&](const Constant&) { return p.weight; },
+          [&](const Convolution& op) {
+            return at::conv2d(x[0], p.weight, p.bias, {op.stride_h, op.stride_w},
+                              {op.padding_h, op.padding_w}, {op.dilation_h, op.dilation_w}, op.groups);
+          },
+          [&](const TransposedConvolution& op) { return transpose_convolved(x[0], op, p); },
+          [&](const Linear&) { return linear(x[0], p); },
+          [&](const MatMul& op) { return at::matmul(x[0], op.transpose_b ? x[1].transpose(-2, -1) : x[1]); },
+          [&](const Pool& op) {
+            if (op.kind == Pool::Kind::max) return at::max_pool2d(x[0], op.kernel, op.stride, op.padding);
+            return at::avg_pool2d(x[0], op.kernel, op.stride, op.padding, false, op.count_include_pad);
+          },
+          [&](const WindowPool& op) { return pool(x[0], op); },
+          [&](const GlobalPool&) {
+            return at::adaptive_avg_pool2d(x[0], {1, 1});
+          },
+          [&](const Add&) {
+            at::Tensor sum = x[0].add(x[1]);
+            for (std::size_t i = 2; i < x.size(); ++i) sum = sum.add(x[i]);
+            return sum;
+          },
+          [&](const Multiply&) {
+            at::Tensor product = x[0].mul(x[1]);
+            for (std::size_t i = 2; i < x.size(); ++i) product = product.mul(x[i]);
+            return product;
+          },
+          [&](const Elementwise& op) { return compute(op, x); },
+          [&](const Reduce& op) { return compute(op, x[0]); },
+          [&](const Concat& op) {
+            std::vector<at::Tensor> parts = x;
+            for (std::size_t i = 0; i < x.size() && images; ++i) {
+              if (!plan.per_image[node.inputs[i]]) parts[i] = repeated(x[i], batch);
+            }
+            return at::cat(parts, op.axis);
+          },
+          [&](const Activation& op) { return activate(x[0], op.kind); },
+          [&](const BatchNormalization&) {
+            if (!p.weight.defined()) return x[0];  // folded
+            return at::batch_norm(x[0], p.weight, p.bias, p.running_mean, p.running_variance, training,
+                                  running_statistics_momentum, normalisation_epsilon, false);
+          },
+          [&](const LayerNormalization& op) {
+            return at::layer_norm(x[0], {x[0].size(-1)}, p.weight, p.bias, static_cast<double>(op.epsilon), false);
+          },
+          [&](const RmsNormalization& op) {
+            return x[0] * (x[0].square().mean(-1, true) + static_cast<double>(op.epsilon)).rsqrt() * p.weight;
+          },
+          [&](const Softmax& op) { return at::softmax(x[0], op.axis); },
+          [&](const DeformableSampling& op) { return sample(x[0], x[1], op, node.shape); },
+          [&](const Flatten&) { return x[0].flatten(1); }, [&](const Identity&) { return x[0]; },
+          [&](const Reshape&) { return x[0].reshape(sizes(shape)); },
+          [&](const Transpose& op) { return x[0].permute(op.permutation); },
+          [&](const Slice& op) { return sliced(x[0], op, first_axis); },
+          [&](const Pad& op) { return padded(x[0], op); },
+          [&](const Resize& op) { return resized(x[0], op, first_axis); },
+          [&](const Expand&) { return x[0].expand(sizes(shape)); },
+          [&](const auto&) -> at::Tensor { throw std::logic_error("why_untrainable() refuses this operator"); }},
+      node.op);
+}
+
+/// Scores (images, classes). `after(id, value)` sees, and may replace, the value of every node as it is
+/// computed.
+template <class After>
+at::Tensor run(const TrainingPlan& plan, const State& state, const at::Tensor& images, bool training, After&& after) {
+  const auto nodes = plan.network.nodes();
+  std::vector<at::Tensor> values(nodes.size());
+  std::vector<std::size_t> uses(nodes.size());  // still to come: a value that nobody needs any more is let go
+  for (NodeId id = 0; id < nodes.size(); ++id) uses[id] = plan.users[id].size();
+  for (NodeId id = 0; id <= plan.scores; ++id) {
+    const Node& node = nodes[id];
+    std::vector<at::Tensor> inputs;
+    for (const NodeId input : node.inputs) {
+      inputs.push_back(values[input]);
+      if (--uses[input] == 0) values[input].reset();
+    }
+    values[id] = as<Input>(node) ? images : apply(plan, id, inputs, state[id], images.size(0), training);
+    after(id, values[id]);
+  }
+  return values[plan.scores].flatten(1);
 }
 
 // --- Quantisation --------------------------------------------------------------------------------
@@ -535,7 +696,7 @@ void quantize(at::Tensor& value, const Quantizer& quantizer) {
 class TorchModel final : public TrainedModel {
  public:
   /// `images`: those that it was trained on. The model is usable only if finite().
-  TorchModel(const Plan& plan, State state, const PixelScale& scale, const ImageSet& images, Random random)
+  TorchModel(const TrainingPlan& plan, State state, const PixelScale& scale, const ImageSet& images, Random random)
       : plan_(plan),
         state_(std::move(state)),
         scale_(scale),
@@ -561,11 +722,14 @@ class TorchModel final : public TrainedModel {
     const std::vector<std::int64_t> stored_bits = value_bits(word_bits, formats);
     for (NodeId id = 0; id < state.size(); ++id) {
       const Node& node = plan_.network.node(id);
-      if (as<Convolution>(node) || as<Linear>(node)) {
+      const bool inputs_first = as<TransposedConvolution>(node) != nullptr;
+      if (as<Convolution>(node) || as<Linear>(node) || inputs_first) {
         const NumberFormat format = formats.empty() ? NumberFormat{} : formats[id];
-        if (format.density < 1) state[id].weight = pruned_weights(state[id].weight, format);
+        at::Tensor weight = inputs_first ? state[id].weight.transpose(0, 1) : state[id].weight;
+        if (format.density < 1) weight = pruned_weights(weight, format);
         const std::int64_t bits = format.weight_bits != 0 ? format.weight_bits : word_bits;
-        if (bits < full_precision_bits) state[id].weight = quantized_weights(state[id].weight, bits);
+        if (bits < full_precision_bits) weight = quantized_weights(weight, bits);
+        state[id].weight = inputs_first ? weight.transpose(0, 1) : weight;
       }
       if (plan_.stored(id) && stored_bits[id] < full_precision_bits) {
         quantizers[id] = best_quantizer(calibrations_[id].sample, calibrations_[id].maximum, stored_bits[id]);
@@ -639,7 +803,7 @@ class TorchModel final : public TrainedModel {
     return bits;
   }
 
-  Plan plan_;
+  TrainingPlan plan_;
   State state_;  // contiguous
   State folded_;
   PixelScale scale_;
@@ -656,7 +820,8 @@ class Optimizer {
   Optimizer(const Network& network, State& state, const Recipe& recipe) : recipe_(recipe) {
     for (NodeId id = 0; id < state.size(); ++id) {
       const Node& node = network.node(id);
-      const bool decays = as<Convolution>(node) || as<Linear>(node);
+      const bool decays = as<Convolution>(node) || as<TransposedConvolution>(node) || as<Linear>(node);
+      if (const auto* constant = as<Constant>(node); constant && !constant->learned) continue;
       if (state[id].weight.defined()) add(state[id].weight, decays);
       if (state[id].bias.defined()) add(state[id].bias, false);
     }
@@ -701,7 +866,7 @@ Training train_model(const Network& network, const Recipe& recipe, const ImageSe
   const SingleThread single;
   const auto start = Clock::now();
   const std::string name = network.fingerprint().hex();
-  const Plan plan(network);
+  const TrainingPlan plan(network);
   const PixelScale scale = scale_of(images);
   const PixelTable table = table_of(scale);
   Random initialisation(seed, "trained initialisation " + name, replicate);

@@ -15,6 +15,7 @@
 #include "estimators/builtin.hpp"
 #include "estimators/idx.hpp"
 #include "estimators/trainer.hpp"
+#include "estimators/training_plan.hpp"
 
 namespace duet {
 namespace {

@@ -75,12 +75,6 @@ struct Training {
   double duration_s = 0;                      ///< wall-clock time (measured)
 };
 
-/// Why `network` cannot be trained on images (1, height, width) of so many classes, as one sentence; nothing
-/// if it can: one input of (N, 1, height, width), one output with `classes` values per image, every node one
-/// row per image.
-std::optional<std::string> why_untrainable(const Network& network, std::int64_t height, std::int64_t width,
-                                           std::int64_t classes);
-
 /// Trains networks. Thread-safe. The result is a function of the arguments alone, to the bit, on one machine
 /// with one version of libtorch: each training runs on the calling thread only.
 class Trainer {

@@ -222,24 +222,6 @@ const std::map<std::string, Fold, std::less<>>& folds() {
   return table;
 }
 
-// --- Resampling ----------------------------------------------------------------------------------
-
-/// Where one element of the result comes from, along one dimension.
-using Taps = std::vector<std::pair<std::int64_t, double>>;
-
-/// ONNX's Resize with coordinates of half pixels; Keys, "Cubic convolution interpolation", 1981, with a = −0.75.
-Taps taps_of(const std::string& mode, std::int64_t i, std::int64_t in, std::int64_t out) {
-  const double x = (static_cast<double>(i) + 0.5) * static_cast<double>(in) / static_cast<double>(out) - 0.5;
-  const auto inside = [in](double at) { return std::clamp<std::int64_t>(static_cast<std::int64_t>(at), 0, in - 1); };
-  if (mode == "nearest") return {{inside(std::ceil(x - 0.5)), 1.0}};
-  const double floor = std::floor(x), t = x - floor;
-  if (mode == "linear") return {{inside(floor), 1 - t}, {inside(floor + 1), t}};
-  constexpr double a = -0.75;
-  const auto near = [](double d) { return ((a + 2) * d - (a + 3)) * d * d + 1; };
-  const auto far = [](double d) { return ((a * d - 5 * a) * d + 8 * a) * d - 4 * a; };
-  return {{inside(floor - 1), far(1 + t)}, {inside(floor), near(t)}, {inside(floor + 1), near(1 - t)}, {inside(floor + 2), far(2 - t)}};
-}
-
 // --- Operators -----------------------------------------------------------------------------------
 
 /// One node with the values of its inputs.
@@ -568,7 +550,7 @@ class Step {
       const std::int64_t run = extent(shape, axis + 1, shape.size()), blocks = extent(shape, 0, axis);
       std::vector<double> next(index(blocks * out * run), 0);
       for (std::int64_t i = 0; i < out; ++i) {
-        for (const auto& [source, weight] : taps_of(op.mode, i, in, out)) {
+        for (const auto& [source, weight] : interpolation_taps(op.mode, i, in, out)) {
           for (std::int64_t block = 0; block < blocks; ++block) {
             for (std::int64_t k = 0; k < run; ++k) {
               next[index((block * out + i) * run + k)] += weight * values[index((block * in + source) * run + k)];
@@ -679,6 +661,36 @@ class Step {
 };
 
 }  // namespace
+
+bool is_executable(const Node& node) {
+  if (const auto* op = std::get_if<Elementwise>(&node.op)) {
+    const bool several = op->function == "max" || op->function == "min";
+    switch (node.inputs.size()) {
+      case 1:
+        return unary_functions().contains(op->function) || adjusted_functions().contains(op->function) || several ||
+               op->function == "mean";
+      case 2:
+        return binary_functions().contains(op->function) || op->function == "mean";
+      default:
+        return several || op->function == "mean" || (op->function == "where" && node.inputs.size() == 3);
+    }
+  }
+  if (const auto* op = std::get_if<Reduce>(&node.op)) return folds().contains(op->function);
+  return !std::holds_alternative<Other>(node.op);
+}
+
+std::vector<InterpolationTap> interpolation_taps(const std::string& mode, std::int64_t i, std::int64_t in,
+                                                 std::int64_t out) {
+  const double x = (static_cast<double>(i) + 0.5) * static_cast<double>(in) / static_cast<double>(out) - 0.5;
+  const auto inside = [in](double at) { return std::clamp<std::int64_t>(static_cast<std::int64_t>(at), 0, in - 1); };
+  if (mode == "nearest") return {{inside(std::ceil(x - 0.5)), 1}};
+  const double floor = std::floor(x), t = x - floor;
+  if (mode == "linear") return {{inside(floor), 1 - t}, {inside(floor + 1), t}};
+  constexpr double a = -0.75;
+  const auto near = [](double d) { return ((a + 2) * d - (a + 3)) * d * d + 1; };
+  const auto far = [](double d) { return ((a * d - 5 * a) * d + 8 * a) * d - 4 * a; };
+  return {{inside(floor - 1), far(1 + t)}, {inside(floor), near(t)}, {inside(floor + 1), near(1 - t)}, {inside(floor + 2), far(2 - t)}};
+}
 
 std::vector<FloatTensor> execute(const Network& network, const NetworkWeights& weights,
                                  const std::vector<FloatTensor>& inputs) {
