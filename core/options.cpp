@@ -87,7 +87,7 @@ std::string kind_text(const Option& option) {
     case Kind::words:
       return fmt::format("list of {}", fmt::join(option.words, " | "));
     case Kind::config:
-      return "subtree";
+      return "any YAML";
   }
   return "";
 }

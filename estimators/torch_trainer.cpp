@@ -464,7 +464,13 @@ State initial_state(const Network& network, Random& random) {
     } else if (as<RmsNormalization>(node)) {
       p.weight = at::ones({node.shape.back()});
     } else if (const auto* constant = as<Constant>(node)) {
-      p.weight = constant->learned ? normal(constant->shape, constants, random) : at::ones(sizes(constant->shape));
+      if (constant->learned && constant->content == Constant::Content::unsaid) {
+        p.weight = normal(constant->shape, constants, random);
+      } else {
+        const std::vector<float> content = content_of(*constant);
+        p.weight = at::empty(sizes(constant->shape), at::kFloat);
+        std::copy(content.begin(), content.end(), p.weight.data_ptr<float>());
+      }
     }
   }
   return state;

@@ -336,7 +336,16 @@ class Inference {
 
   Shape infer(const Identity&) const { return input(); }
 
-  Shape infer(const Constant& op) const { return constant(op.shape); }
+  Shape infer(const Constant& op) const {
+    const Shape shape = constant(op.shape);
+    using Content = Constant::Content;
+    if (op.content == Content::unsaid || op.content == Content::number) return shape;
+    if (shape.size() < 2) fail(fmt::format("{} has no rows and columns", to_string(shape)));
+    const bool rotary = op.content == Content::rotary_cosines || op.content == Content::rotary_sines;
+    if (rotary && shape.back() % 2 != 0) fail(fmt::format("{} has an odd number of columns", to_string(shape)));
+    require_range("first", op.first, -max_count, max_count);
+    return shape;
+  }
 
   Shape infer(const Embedding& op) const {
     require_range("entries", op.entries, 1, max_count);
@@ -590,9 +599,8 @@ class AttributeHasher {
     hash(axis);
   }
   void operator()(const Constant& op) const {
-    const auto& [shape, learned] = op;
-    hash_shape(shape);
-    hash(learned);
+    hash_shape(op.shape);
+    hash(op.learned);
   }
   void operator()(const Embedding& op) const {
     const auto& [entries, features] = op;
@@ -1030,11 +1038,15 @@ std::int64_t Network::peak_activations() const {
   }
   last_user[output()] = nodes_.size();
 
+  const auto is_input = [this](NodeId id) { return std::holds_alternative<Input>(nodes_[id].op); };
   std::vector<std::int64_t> freed_after(nodes_.size() + 1, 0);
   std::int64_t alive = 0, peak = 0;
   for (NodeId id = 0; id < nodes_.size(); ++id) {
+    if (is_input(id)) alive += elements(nodes_[id].shape);
+  }
+  for (NodeId id = 0; id < nodes_.size(); ++id) {
     const std::int64_t size = std::holds_alternative<Constant>(nodes_[id].op) ? 0 : elements(nodes_[id].shape);
-    alive += size;
+    if (!is_input(id)) alive += size;
     peak = std::max(peak, alive);
     freed_after[last_user[id]] += size;
     alive -= freed_after[id];

@@ -147,9 +147,27 @@ struct Identity {
 /// A tensor that belongs to the network: `learned` ones are parameters (position embeddings, layer scales), the
 /// others are fixed (masks, factors).
 struct Constant {
+  /// Matrices along the last two dimensions, rows r and columns c from 0, N rows; the same for all dimensions before.
+  enum class Content {
+    unsaid,           ///< random numbers if learned, else ones
+    number,           ///< `number` everywhere
+    causal_mask,      ///< added to scores: 0 where c − r ≤ `first`, else −1e9; row r sees what is not later than itself
+    rotary_cosines,   ///< cos((`first` + r)·`number`^(−(c mod h) / h)), 2h columns (Su et al., "RoFormer", eq. 15 and 34)
+    rotary_sines,     ///< the same with sines
+    cosine_transform, ///< √(2 / N)·cos(π·r·(2c + 1) / 2N), its first row over √2: the orthonormal DCT-II
+    fourier_cosines,  ///< cos(2π·r·c / N): the real part of the discrete Fourier transform
+    fourier_sines,    ///< sin(2π·r·c / N): its negated imaginary part
+  };
+
   Shape shape;
   bool learned = true;
-  bool operator==(const Constant&) const = default;
+  /// What it holds until weights say something else. Not of the graph: constants that differ in this alone are equal, and
+  /// have equal hashes.
+  Content content = Content::unsaid;
+  float number = 1;
+  std::int64_t first = 0;
+
+  bool operator==(const Constant& other) const { return shape == other.shape && learned == other.learned; }
 };
 
 /// Rows of a learned (entries, features) table: indices (N, …) → (N, …, features). The table is the node's own, or where
@@ -421,8 +439,9 @@ class Network {
   /// 2^53.
   std::int64_t macs() const;
 
-  /// The most elements that are alive at once when the nodes run in their order: a node's output lives until its last user
-  /// has run, the result to the end. Constants are parameters, not activations, and do not count.
+  /// The most elements that are alive at once when the nodes run in their order: inputs live from the beginning, a node's
+  /// output from when it runs, both until the last user has run, the result to the end. Constants are parameters, not
+  /// activations, and do not count.
   std::int64_t peak_activations() const;
 
   /// Of structure, attributes and formats, not of names: equal for networks that compute the same nodes in the same

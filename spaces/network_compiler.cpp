@@ -587,6 +587,7 @@ class Compiler {
         }
         return result;
       case OperatorAttribute::Kind::boolean:
+      case OperatorAttribute::Kind::real:
       case OperatorAttribute::Kind::whole:
         if (!config.is_scalar()) config.fail(fmt::format("'{}' must be a number", setting.name));
         result.term = expression(config, frame, in);

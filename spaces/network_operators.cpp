@@ -1,6 +1,7 @@
 #include "spaces/network_operators.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace duet {
 namespace {
@@ -20,6 +21,9 @@ std::int64_t padding(const AttributeValue& value, std::int64_t kernel, std::int6
 
 OperatorAttribute required(std::string name, Kind kind = Kind::whole) { return {.name = std::move(name), .kind = kind}; }
 OperatorAttribute number(std::string name, double standard) { return {.name = std::move(name), .standard = standard}; }
+OperatorAttribute real(std::string name, double standard) {
+  return {.name = std::move(name), .kind = Kind::real, .standard = standard};
+}
 OperatorAttribute flag(std::string name, bool standard) {
   return {.name = std::move(name), .kind = Kind::boolean, .standard = standard ? 1 : 0};
 }
@@ -60,6 +64,9 @@ std::vector<OperatorKind> make_kinds() {
       required("out_channels"), number("kernel_h", 1),   number("kernel_w", 1),   number("stride_h", 1),
       number("stride_w", 1),    number("padding_h", same), number("padding_w", same), number("dilation_h", 1),
       number("dilation_w", 1),  number("groups", 1),     flag("bias", false)};
+  const std::vector<std::string> contents{"unsaid",         "number",           "causal_mask",     "rotary_cosines",
+                                          "rotary_sines",   "cosine_transform", "fourier_cosines", "fourier_sines"};
+  constexpr double unsaid = std::numeric_limits<double>::quiet_NaN();
   const Shorts window_shorts = both_sides({"kernel", "stride", "padding", "dilation"});
 
   return {
@@ -95,8 +102,19 @@ std::vector<OperatorKind> make_kinds() {
       {"softmax", 1, 1, {number("axis", -1)}, {}, [](Values v) -> Operator { return Softmax{whole(v[0])}; }},
       {"flatten", 1, 1, {}, {}, [](Values) -> Operator { return Flatten{}; }},
       {"identity", 1, 1, {}, {}, [](Values) -> Operator { return Identity{}; }},
-      {"constant", 0, 0, {list("shape"), flag("learned", true)}, {},
-       [](Values v) -> Operator { return Constant{v[0].list, truth(v[1])}; }},
+      {"constant", 0, 0,
+       {list("shape"), flag("learned", true), word("content", contents, 0), real("number", unsaid), number("first", 0)},
+       {},
+       [](Values v) -> Operator {
+         using Content = Constant::Content;
+         auto content = static_cast<Content>(whole(v[2]));
+         const bool rotary = content == Content::rotary_cosines || content == Content::rotary_sines;
+         const bool said = !std::isnan(v[3].number);
+         if (said && content == Content::unsaid) content = Content::number;
+         constexpr float usual_base = 10000;
+         const float number = said ? static_cast<float>(v[3].number) : rotary ? usual_base : 1;
+         return Constant{v[0].list, truth(v[1]), content, number, whole(v[4])};
+       }},
       {"embedding", 1, 2, {required("entries"), required("features")}, {},
        [](Values v) -> Operator { return Embedding{whole(v[0]), whole(v[1])}; }},
       {"transposed_convolution", 1, 1,

@@ -17,6 +17,7 @@ namespace duet {
 struct OperatorAttribute {
   enum class Kind {
     whole,    ///< a whole number
+    real,     ///< any number
     boolean,  ///< 0 or 1
     word,     ///< one of `words`, as the position there
     text,

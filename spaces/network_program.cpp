@@ -170,6 +170,7 @@ class Run {
     AttributeValue& to = attributes_[i];
     switch (step.kind->attributes[i].kind) {
       case OperatorAttribute::Kind::whole: to.number = whole(step, i, from.term); break;
+      case OperatorAttribute::Kind::real: to.number = value(from.term); break;
       case OperatorAttribute::Kind::boolean: to.number = value(from.term) != 0 ? 1 : 0; break;
       case OperatorAttribute::Kind::word:
         to.number = value(from.term);

@@ -250,8 +250,7 @@ class Exporter {
     TensorProto& made_tensor = *value.mutable_t();
     made_tensor.set_data_type(TensorProto::FLOAT);
     for (const std::int64_t extent : op.shape) made_tensor.add_dims(extent);
-    const auto count = static_cast<std::size_t>(elements(op.shape));
-    made_tensor.set_raw_data(std::string(bytes_of(sparse() ? std::vector<float>(count, 1.0F) : tensor(0).values)));
+    made_tensor.set_raw_data(std::string(bytes_of(sparse() ? content_of(op) : tensor(0).values)));
   }
 
   void write(const Convolution& op) {

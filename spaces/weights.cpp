@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
+#include <numbers>
 
 namespace duet {
 namespace {
@@ -48,7 +49,8 @@ class Slots {
     return {{"table", {op.entries, op.features}, Start::random, op.features}};
   }
   std::vector<WeightSlot> operator()(const Constant& op) const {
-    return {{"", op.shape, op.learned ? Start::random : Start::ones, op.shape.back()}};
+    const Start start = op.content != Constant::Content::unsaid ? Start::content : op.learned ? Start::random : Start::ones;
+    return {{"", op.shape, start, op.shape.empty() ? 1 : op.shape.back()}};
   }
   template <class Plain>
   std::vector<WeightSlot> operator()(const Plain&) const {
@@ -79,7 +81,49 @@ std::vector<float> uniform(const Shape& shape, std::int64_t fan_in, Random rando
   return values;
 }
 
+/// Element (row, column) of a matrix of so many rows and columns.
+double element(const Constant& op, std::int64_t row, std::int64_t column, std::int64_t rows, std::int64_t columns) {
+  using Content = Constant::Content;
+  constexpr double pi = std::numbers::pi, never = -1e9;
+  const auto r = static_cast<double>(row), c = static_cast<double>(column), n = static_cast<double>(rows);
+  const auto rotary_angle = [&] {
+    const auto pair = static_cast<double>(column % (columns / 2)), pairs = static_cast<double>(columns / 2);
+    return static_cast<double>(op.first + row) * std::pow(static_cast<double>(op.number), -pair / pairs);
+  };
+  const auto fourier_angle = [&] { return 2 * pi * static_cast<double>(row * column % rows) / n; };
+  switch (op.content) {
+    case Content::unsaid:
+    case Content::number:
+      return static_cast<double>(op.number);
+    case Content::causal_mask:
+      return column - row <= op.first ? 0 : never;
+    case Content::rotary_cosines:
+      return std::cos(rotary_angle());
+    case Content::rotary_sines:
+      return std::sin(rotary_angle());
+    case Content::cosine_transform:
+      return std::sqrt((row == 0 ? 1 : 2) / n) * std::cos(pi * r * (2 * c + 1) / (2 * n));
+    case Content::fourier_cosines:
+      return std::cos(fourier_angle());
+    case Content::fourier_sines:
+      return std::sin(fourier_angle());
+  }
+  return 0;
+}
+
 }  // namespace
+
+std::vector<float> content_of(const Constant& constant) {
+  const Shape& shape = constant.shape;
+  std::vector<float> values(static_cast<std::size_t>(elements(shape)), constant.number);
+  if (constant.content == Constant::Content::unsaid || constant.content == Constant::Content::number) return values;
+  const std::int64_t rows = shape[shape.size() - 2], columns = shape.back();
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const auto position = static_cast<std::int64_t>(i);
+    values[i] = static_cast<float>(element(constant, position / columns % rows, position % columns, rows, columns));
+  }
+  return values;
+}
 
 std::vector<WeightSlot> weight_slots(const Network& network, NodeId id) {
   const Node& node = network.node(id);
@@ -99,6 +143,8 @@ std::vector<FloatTensor> InitialWeights::next() {
     if (slot.start == Start::random) {
       made.values = uniform(made.shape, slot.fan_in, Random(seed_, "onnx weights", stream_));
       if (lies) made = transposed({{made.shape[1], made.shape[0]}, std::move(made.values)});
+    } else if (slot.start == Start::content) {
+      made.values = content_of(std::get<Constant>(node.op));
     } else {
       made.values.assign(static_cast<std::size_t>(elements(made.shape)), slot.start == Start::ones ? 1.0F : 0.0F);
     }

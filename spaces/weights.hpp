@@ -21,7 +21,7 @@ struct FloatTensor {
 
 /// A tensor that a node holds.
 struct WeightSlot {
-  enum class Start { random, zeros, ones };
+  enum class Start { random, zeros, ones, content };
 
   std::string_view name;  ///< "weight", "bias", …; empty where the node is the tensor
   Shape shape;
@@ -45,6 +45,9 @@ struct WeightSlot {
 /// All others hold nothing; what `Other` holds is not known.
 std::vector<WeightSlot> weight_slots(const Network& network, NodeId id);
 
+/// What a constant with a content holds; ones where none is said.
+std::vector<float> content_of(const Constant& constant);
+
 /// For every node of a network, by its id, the tensors of its `weight_slots`. A regular value.
 using NetworkWeights = std::vector<std::vector<FloatTensor>>;
 
@@ -55,8 +58,8 @@ class InitialWeights {
   InitialWeights(const Network& network, std::uint64_t seed) : network_(network), seed_(seed) {}
 
   /// The tensors of the next node, in the order of ids: uniform numbers with the standard deviation √(2 / fan-in) (He et
-  /// al., "Delving deep into rectifiers", ICCV 2015, eq. 10), zeros for biases, shifts and means, ones for scales,
-  /// variances and constants that are not learned. Keyed by the seed and the number of the tensor.
+  /// al., "Delving deep into rectifiers", ICCV 2015, eq. 10), zeros for biases, shifts and means, ones for scales and
+  /// variances; constants hold their content, where none is said random numbers if they are learned and ones if not. Keyed by the seed and the number of the tensor.
   std::vector<FloatTensor> next();
 
  private:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <fmt/format.h>
 
 #include "core/errors.hpp"
@@ -346,14 +347,21 @@ NodeId split_heads(Network& network, const std::string& name, NodeId x, std::int
       .then(name + "_heads", Transpose{{0, 2, 1, 3}});
 }
 
+using Content = Constant::Content;
+
+Constant number(float value) { return {{1}, false, Content::number, value}; }
+Constant causal_mask(std::int64_t tokens, std::int64_t context) {
+  return {{tokens, context}, false, Content::causal_mask, 1, context - tokens};
+}
+
 /// Scores, their normalisation, the mean of the values, and the heads side by side again. `mask`: whether one is added.
 NodeId attend(Network& network, const std::string& name, NodeId query, NodeId key, NodeId value, bool mask) {
   const Shape q = network.node(query).shape;
   const std::int64_t context = network.node(key).shape[2];
   Chain x(network, query);
   x.then(name + ".scores", MatMul{.transpose_b = true}, key);
-  x.then(name + ".scaled", Multiply{}, network.add(name + ".scale", Constant{{1}, false}));
-  if (mask) x.then(name + ".masked", Add{}, network.add(name + ".mask", Constant{{q[2], context}, false}));
+  x.then(name + ".scaled", Multiply{}, network.add(name + ".scale", number(1 / std::sqrt(static_cast<float>(q[3])))));
+  if (mask) x.then(name + ".masked", Add{}, network.add(name + ".mask", causal_mask(q[2], context)));
   x.then(name + ".weights", Softmax{}).then(name + ".mixed", MatMul{}, value);
   x.then(name + ".joined", Transpose{{0, 2, 1, 3}}).then(name + ".context", Reshape{{1, q[2], q[1] * q[3]}});
   return x;
@@ -451,20 +459,22 @@ struct Decoder {
   std::int64_t layers, width, hidden, vocabulary;
   Heads heads;
   std::int64_t experts = 0, chosen = 0;  ///< 0: one feed-forward part for all tokens
+  float rotary_base = 10000;
 };
 
 /// x·cos + rotated(x)·sin, halves swapped and the second negated (Su et al., "RoFormer", arXiv:2104.09864, eq. 34).
-NodeId rotary(Network& network, const std::string& name, NodeId x) {
+/// `past` tokens come before.
+NodeId rotary(Network& network, const std::string& name, NodeId x, std::int64_t past, float base) {
   const Shape s = network.node(x).shape;
   const std::int64_t half = s[3] / 2;
   const Shape part{s[0], s[1], s[2], half}, table{1, 1, s[2], s[3]};
-  const NodeId cosine = network.add(name + ".cos", Constant{table, false});
+  const NodeId cosine = network.add(name + ".cos", Constant{table, false, Content::rotary_cosines, base, past});
   const NodeId straight = network.add(name + ".straight", Multiply{}, {x, cosine});
   const NodeId second = network.add(name + ".second", Slice{{0, 0, 0, half}, part, {1, 1, 1, 1}}, {x});
   const NodeId negated = network.add(name + ".negated", Elementwise{"neg"}, {second});
   const NodeId first = network.add(name + ".first", Slice{{0, 0, 0, 0}, part, {1, 1, 1, 1}}, {x});
   const NodeId swapped = network.add(name + ".swapped", Concat{-1}, {negated, first});
-  const NodeId sine = network.add(name + ".sin", Constant{table, false});
+  const NodeId sine = network.add(name + ".sin", Constant{table, false, Content::rotary_sines, base, past});
   const NodeId turned = network.add(name + ".turned", Multiply{}, {swapped, sine});
   return network.add(name, Add{}, {straight, turned});
 }
@@ -526,8 +536,8 @@ Network decoder(const Decoder& d, std::int64_t tokens, std::int64_t past) {
       const NodeId y = network.add(name + which, Linear{heads * d.heads.size, false}, {normal});
       return split_heads(network, name + which, y, heads, d.heads.size);
     };
-    const NodeId query = rotary(network, name + ".query_rope", projected(".query", d.heads.query));
-    NodeId key = rotary(network, name + ".key_rope", projected(".key", d.heads.key_value));
+    const NodeId query = rotary(network, name + ".query_rope", projected(".query", d.heads.query), past, d.rotary_base);
+    NodeId key = rotary(network, name + ".key_rope", projected(".key", d.heads.key_value), past, d.rotary_base);
     NodeId value = projected(".value", d.heads.key_value);
     if (past > 0) {
       const auto& [keys, values] = cache[static_cast<std::size_t>(i - 1)];
@@ -553,7 +563,8 @@ constexpr Decoder mixtral{.layers = 32,
                           .vocabulary = 32000,
                           .heads = {32, 8, 128},
                           .experts = 8,
-                          .chosen = 2};
+                          .chosen = 2,
+                          .rotary_base = 1e6F};
 
 // Small enough to compute with.
 constexpr Encoder few_layers{.layers = 2, .tokens = 16, .vocabulary = 500};
@@ -564,7 +575,8 @@ constexpr Decoder small_mixtral{.layers = 2,
                                 .vocabulary = 500,
                                 .heads = {4, 2, 32},
                                 .experts = 8,
-                                .chosen = 2};
+                                .chosen = 2,
+                                .rotary_base = 1e6F};
 
 template <Network (*definition)(std::int64_t), std::int64_t side>
 Network of_side() {

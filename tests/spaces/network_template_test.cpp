@@ -167,6 +167,28 @@ TEST(NetworkTemplate, AttributesHaveShortFormsAndDefaults) {
   EXPECT_EQ(network.node(7).op, Operator(Linear{10}));
 }
 
+TEST(NetworkTemplate, ConstantsHaveAContent) {
+  const Network network = only_network(space_of(R"(
+- {input: [5, 64], as: x}
+- let: {before: 3}
+- {constant: [5, 64], name: free}
+- {constant: {shape: [5, 8], learned: false, content: causal_mask, first: before}, name: mask}
+- {constant: {shape: [5, 64], content: rotary_sines, first: before}, name: sines}
+- {constant: {shape: [1], learned: false, number: 1 / sqrt(64)}, name: scale, as: scale}
+- {multiply: , from: [x, scale]}
+)"));
+  using Content = Constant::Content;
+  const auto constant = [&](const char* name) { return std::get<Constant>(network.node(network.find(name).value()).op); };
+  EXPECT_EQ(constant("free").content, Content::unsaid);
+  EXPECT_EQ(constant("mask").content, Content::causal_mask);
+  EXPECT_EQ(constant("mask").first, 3);
+  EXPECT_EQ(constant("sines").content, Content::rotary_sines);
+  EXPECT_EQ(constant("sines").number, 10000);
+  EXPECT_EQ(constant("scale").content, Content::number);
+  EXPECT_EQ(constant("scale").number, 0.125F);
+  EXPECT_FALSE(constant("scale").learned);
+}
+
 TEST(NetworkTemplate, SearchedRepeatsAndValues) {
   const DesignSpace space = space_of(R"yaml(
 - input: [3, 32, 32]
@@ -412,6 +434,10 @@ TEST(NetworkTemplate, ErrorsHaveAPositionAndSayWhatWasMeant) {
   EXPECT_EQ(after("- flaten\n"), "test.yaml:5:3: unknown operator or block 'flaten'; did you mean 'flatten'?");
   EXPECT_EQ(after("- convolution: {out: 8, kernal: 3}\n"),
             "test.yaml:5:25: unknown key 'network[1].convolution.kernal' of convolution; did you mean 'kernel'?");
+  EXPECT_EQ(after("- {constant: {shape: [4, 3], content: rotary_cosine}, name: c}\n"),
+            "test.yaml:5:39: 'rotary_cosine' is not a value of 'content'; did you mean 'rotary_cosines'?");
+  EXPECT_EQ(after("- {constant: {shape: [4, 3], content: rotary_cosines}, name: c}\n"),
+            "test.yaml:5:3: node 'c' (constant): (4, 3) has an odd number of columns");
   EXPECT_EQ(after("- convolution: {kernel: 3}\n"), "test.yaml:5:3: 'convolution' needs 'out'");
   EXPECT_EQ(after("- convolution: {out: 8, kernel: 3, kernel_h: 1}\n"), "test.yaml:5:46: 'kernel_h' is given by 'kernel' already");
   EXPECT_EQ(after("- convolution: {out: 2.5}\n"), "test.yaml:5:22: 'out' must be a whole number, not 2.5");

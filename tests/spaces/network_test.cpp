@@ -820,6 +820,20 @@ TEST(NetworkMemory, PeakActivationsLiveUntilTheirLastUse) {
   network.add("sum", Reduce{"sum", {1}}, {table});
   network.add("end", Concat{}, {narrow, x});
   EXPECT_EQ(network.peak_activations(), 10 + 100 + 5);  // constants are no activations
+
+  // Inputs are there from the beginning, wherever they stand.
+  Network early, late;
+  for (Network* order : {&early, &late}) {
+    const bool first = order == &early;
+    NodeId second = 0;
+    const NodeId image = order->add("image", Input{{1, 1, 8, 8}});
+    if (first) second = order->add("second", Input{{1, 16}});
+    const NodeId tripled = order->add("tripled", Concat{}, {image, image, image});
+    const NodeId flat = order->add("flat", Flatten{}, {order->add("mean", GlobalPool{}, {tripled})});
+    if (!first) second = order->add("second", Input{{1, 16}});
+    order->add("both", Concat{}, {flat, second});
+    EXPECT_EQ(order->peak_activations(), 64 + 16 + 192);
+  }
 }
 
 // --- Fingerprints ---

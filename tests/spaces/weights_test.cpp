@@ -1,7 +1,9 @@
 #include "spaces/weights.hpp"
 
+#include <cmath>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <numbers>
 #include <numeric>
 
 namespace duet {
@@ -123,6 +125,44 @@ TEST(Weights, ChecksNameTheNode) {
 TEST(Weights, Transposed) {
   const FloatTensor wide{{2, 3}, {1, 2, 3, 4, 5, 6}};
   EXPECT_EQ(transposed(wide), (FloatTensor{{3, 2}, {1, 4, 2, 5, 3, 6}}));
+}
+
+// --- Constants -----------------------------------------------------------------------------------
+
+using Content = Constant::Content;
+
+TEST(Constants, HoldTheirContent) {
+  const auto near = [](std::vector<float> expected) { return ::testing::Pointwise(::testing::FloatNear(1e-6F), expected); };
+  EXPECT_THAT(content_of({{3}, false}), near({1, 1, 1}));
+  EXPECT_THAT(content_of({{2}, false, Content::number, 0.125F}), near({0.125F, 0.125F}));
+  EXPECT_THAT(content_of({{2, 4}, false, Content::causal_mask, 1, 2}), near({0, 0, 0, -1e9F, 0, 0, 0, 0}));
+  // Positions 3 and 4; frequencies 1 and 1/10, for both halves.
+  const std::vector<float> cosines = content_of({{1, 1, 2, 4}, false, Content::rotary_cosines, 100, 3});
+  EXPECT_THAT(cosines, near({std::cos(3.0F), std::cos(0.3F), std::cos(3.0F), std::cos(0.3F), std::cos(4.0F), std::cos(0.4F),
+                             std::cos(4.0F), std::cos(0.4F)}));
+  EXPECT_NEAR(content_of({{1, 2}, true, Content::rotary_sines, 10000, 5})[0], std::sin(5.0F), 1e-6F);
+  EXPECT_THAT(content_of({{2, 4, 4}, false, Content::fourier_cosines}),
+              near({1, 1, 1, 1, 1, 0, -1, 0, 1, -1, 1, -1, 1, 0, -1, 0, 1, 1, 1, 1, 1, 0, -1, 0, 1, -1, 1, -1, 1, 0, -1, 0}));
+  EXPECT_THAT(content_of({{4, 4}, false, Content::fourier_sines}), near({0, 0, 0, 0, 0, 1, 0, -1, 0, 0, 0, 0, 0, -1, 0, 1}));
+  const std::vector<float> transform = content_of({{3, 3}, false, Content::cosine_transform});
+  for (std::size_t i = 0; i < 3; ++i) {  // orthonormal
+    for (std::size_t k = 0; k < 3; ++k) {
+      float product = 0;
+      for (std::size_t n = 0; n < 3; ++n) product += transform[3 * i + n] * transform[3 * k + n];
+      EXPECT_NEAR(product, i == k ? 1 : 0, 1e-6F);
+    }
+  }
+  EXPECT_NEAR(transform[3], std::sqrt(2.0F / 3) * std::cos(std::numbers::pi_v<float> / 6), 1e-6F);
+}
+
+TEST(Constants, ContentIsOfTheWeightsNotOfTheGraph) {
+  Network plain, filled;
+  plain.add("scale", Constant{{2}, false});
+  filled.add("scale", Constant{{2}, false, Content::number, 0.5F});
+  EXPECT_EQ(plain, filled);
+  EXPECT_EQ(plain.fingerprint(), filled.fingerprint());
+  EXPECT_THAT(initial_weights(filled, 1)[0][0].values, Each(0.5F));
+  EXPECT_THAT(initial_weights(plain, 1)[0][0].values, Each(1.0F));
 }
 
 }  // namespace

@@ -124,5 +124,24 @@ TEST_F(ZooFolder, EveryNetworkComesBackFromOnnx) {
   }
 }
 
+TEST(Zoo, LanguageModelsSeeWhatWasBeforeAndNotWhatIsLater) {
+  for (const char* name : {"gpt2", "llama_2_7b_prefill"}) {
+    const Network network = zoo_network(name).build_small();
+    const NetworkWeights weights = initial_weights(network, 1);
+    FloatTensor words{network.node(*network.find("tokens")).shape, {}};
+    for (std::int64_t i = 0; i < words.shape[1]; ++i) words.values.push_back(static_cast<float>(7 * i + 3));
+    const FloatTensor before = execute(network, weights, {words}).front();
+    const auto changed = static_cast<std::size_t>(words.shape[1] / 2);
+    words.values[changed] = 1;
+    const FloatTensor after = execute(network, weights, {words}).front();
+    const auto features = static_cast<std::size_t>(before.shape.back());
+    for (std::size_t token = 0; token < words.values.size(); ++token) {
+      bool same = true;
+      for (std::size_t k = token * features; k < (token + 1) * features; ++k) same = same && before.values[k] == after.values[k];
+      EXPECT_EQ(same, token < changed) << name << ", token " << token;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace duet
