@@ -104,7 +104,7 @@ const std::vector<Example> quick{{"nas_bench_201", 200, "nb201_accuracy.csv"},
                                  {"darts", 16, ""},
                                  {"dag", 24, ""},
                                  {"command", 25, ""}};
-const std::vector<Example> trained{{"quickstart", 2, ""}, {"network_only", 2, ""}, {"joint_bits_recipe", 2, ""}, {"deformable", 2, ""}};
+const std::vector<Example> trained{{"quickstart", 2, ""}, {"network_only", 2, ""}, {"joint_bits_recipe", 2, ""}, {"deformable", 2, ""}, {"vision_transformer", 2, ""}};
 
 class Examples : public ::testing::TestWithParam<Example> {};
 TEST_P(Examples, RunAndResume) {

@@ -425,6 +425,33 @@ TEST(ResNet, HoldsResNet18And34) {
   expect_counts("network: {type: resnet, width_percent: 100}", resnet({3, 4, 6, 3}, "convolution"), 21'797'672, 3'663'761'408);
 }
 
+// --- Vision transformers
+
+/// Twelve layers, all with so many heads.
+Network vision_transformer(int width, int heads) {
+  const DesignSpace space = read_space("network: {type: vision_transformer, width: " + std::to_string(width) +
+                                       ", most_layers: 12, fewest_heads: 1, most_heads: 12}");
+  std::ostringstream out;
+  for (int i = 1; i <= 12; ++i) {
+    assign(out, "layer" + std::to_string(i) + ".heads", heads);
+    assign(out, "layer" + std::to_string(i) + ".ratio", 4);
+  }
+  return network_of(space, read_candidate(space, out.str()));
+}
+
+TEST(VisionTransformer, HoldsViTAndDeiT) {
+  const DesignSpace space = read_space("network: {type: vision_transformer}");
+  // Three widths; 12 to 14 layers of two numbers of heads and two of hidden features.
+  EXPECT_EQ(space.space().cardinality().exact, 3ULL * ((1ULL << 24) + (1ULL << 26) + (1ULL << 28)));
+  expect_sound("network: {type: vision_transformer, resolution: 64, patch: [8, 16], classes: 10}", 100, Shape{1, 10});
+  const Network base = vision_transformer(768, 12);
+  EXPECT_EQ(function_hash(base), function_hash(zoo_network("vit_b_16").build()));
+  EXPECT_EQ(base.parameters(), 86'567'656);  // torchvision's
+  // H. Touvron et al., "Training data-efficient image transformers", ICML 2021: its published models.
+  EXPECT_EQ(vision_transformer(192, 3).parameters(), 5'717'416);
+  EXPECT_EQ(vision_transformer(384, 6).parameters(), 22'050'664);
+}
+
 TEST(ResNet, PoolingLeavesNoWeightsInSpace) {
   const DesignSpace space = read_space("network: {type: resnet, width_percent: 100}");
   for (const char* operation : {"max_pool", "average_pool"}) {
