@@ -43,7 +43,7 @@ void ask_and_tell(benchmark::State& state, const std::string& name) {
 }
 
 const int registered = [] {
-  for (const char* name : {"random", "sobol", "latin_hypercube", "local_search", "simulated_annealing",
+  for (const char* name : {"random", "sobol", "latin_hypercube", "local_search", "simulated_annealing", "mcts",
                            "regularized_evolution", "nsga2", "nsga3", "moead", "sms_emoa", "cma_es",
                            "differential_evolution", "ant_colony"}) {
     benchmark::RegisterBenchmark(name, [name](benchmark::State& state) { ask_and_tell(state, name); })

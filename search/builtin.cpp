@@ -15,6 +15,7 @@ void add_builtin_strategies(Catalog<StrategyPlugin>& catalog) {
   catalog.add(latin_hypercube_strategy());
   catalog.add(linas_strategy());
   catalog.add(local_search_strategy());
+  catalog.add(mcts_strategy());
   catalog.add(with_restarts(moead_strategy()));
   catalog.add(with_restarts(nsga2_strategy()));
   catalog.add(with_restarts(nsga3_strategy()));

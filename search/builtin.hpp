@@ -15,6 +15,7 @@ StrategyPlugin gp_ei_strategy();
 StrategyPlugin latin_hypercube_strategy();
 StrategyPlugin linas_strategy();
 StrategyPlugin local_search_strategy();
+StrategyPlugin mcts_strategy();
 StrategyPlugin moead_strategy();
 StrategyPlugin nsga2_strategy();
 StrategyPlugin nsga3_strategy();
