@@ -257,6 +257,8 @@ void TrialWriter::check(const TrialRecord& trial) const {
     if (!std::isfinite(trial.values[i])) refuse(fmt::format("'{}' is not finite", metric_names_[i]));
   }
   if (!(trial.violation >= 0)) refuse("its violation is not a number from 0");
+  const auto status = static_cast<int>(trial.status);
+  if (status < 0 || status > static_cast<int>(Status::invalid)) refuse("its status is none");
 }
 
 void TrialWriter::bind(const TrialRecord& trial, std::size_t part, const std::string& parents) {
