@@ -77,11 +77,13 @@ Store::Implementation::Implementation(std::filesystem::path file, Mode mode)
     if (error.primary_code() == SQLITE_CORRUPT) refuse_truncated();
     throw;
   }
-  get_evaluation.emplace(*main, "SELECT value FROM evaluations WHERE key = ?");
+  get_evaluation.emplace(*main, fmt::format("SELECT value, {} FROM evaluations WHERE key = ?",
+                                            schema >= 3 ? "checksum" : "NULL"));
   if (writable) {
     put_evaluation.emplace(
         *main,
-        "INSERT INTO evaluations VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value");
+        "INSERT INTO evaluations VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value, checksum = "
+        "excluded.checksum");
   }
   reader->run("PRAGMA query_only = 1; PRAGMA cache_size = -16000");
 }
@@ -206,12 +208,18 @@ void Store::Implementation::check_version(bool writing) {
   }
   if (version < 1) throw StoreError(fmt::format("{} is damaged: its schema version is {}", shown(), version));
   // Readers understand every schema so far: a file that cannot be written to can always be read.
-  checksums = version >= 2 || writing;
+  schema = writing ? schema_version : version;
 }
 
 Connection& Store::Implementation::writer() {
   if (!writable) throw StoreError(shown() + " was opened for reading only");
   return *main;
+}
+
+void Store::Implementation::check_place() const {
+  if (use.leads_to_it(path)) return;
+  throw StoreError(shown() + " has been removed, renamed or replaced while it was written: what was stored is not in the "
+                             "file of this name");
 }
 
 database::TrialWriter& Store::Implementation::trial_writer(std::int64_t experiment) {
@@ -236,7 +244,11 @@ class EvaluationStore final : public KeyValueStore {
     const std::lock_guard lock(database_->main_mutex);
     Statement& statement = *database_->get_evaluation;
     std::optional<std::string> value;
-    if (statement.bind_blob(1, bytes).step()) value = statement.text(0);
+    if (statement.bind_blob(1, bytes).step()) {
+      value = statement.text(0);
+      // What is not what was stored is not there: it is computed again.
+      if (!statement.is_null(1) && statement.integer(1) != database::checksum_of_evaluation(bytes, *value)) value.reset();
+    }
     statement.reset();
     return value;
   }
@@ -245,7 +257,10 @@ class EvaluationStore final : public KeyValueStore {
     const std::string bytes = to_bytes(key);
     const std::lock_guard lock(database_->main_mutex);
     database_->writer();  // or throws
-    database_->put_evaluation->bind_blob(1, bytes).bind_blob(2, value).run();
+    database_->put_evaluation->bind_blob(1, bytes)
+        .bind_blob(2, value)
+        .bind(3, database::checksum_of_evaluation(bytes, value))
+        .run();
   }
 
  private:
@@ -286,11 +301,13 @@ void Store::compact() {
 void Store::note(std::int64_t experiment, std::string_view event) {
   const std::string time = now();
   const std::lock_guard lock(implementation_->main_mutex);
+  implementation_->check_place();
   implementation_->writer()
-      .prepare("INSERT INTO notes (experiment, time, event) VALUES (?,?,?)")
+      .prepare("INSERT INTO notes (experiment, time, event, checksum) VALUES (?,?,?,?)")
       .bind(1, experiment)
       .bind(2, time)
       .bind(3, event)
+      .bind(4, database::checksum_of_note(time, event))
       .run();
 }
 
@@ -308,8 +325,8 @@ void Store::append_final(std::int64_t experiment, const FinalRecord& record) {
   const std::lock_guard lock(implementation_->main_mutex);
   implementation_->writer()
       .prepare(
-          "INSERT INTO finals (experiment, trial, replicate, metric, unit, value, recipe, created_at) "
-          "VALUES (?,?,?,?,?,?,?,?)")
+          "INSERT INTO finals (experiment, trial, replicate, metric, unit, value, recipe, created_at, checksum) "
+          "VALUES (?,?,?,?,?,?,?,?,?)")
       .bind(1, experiment)
       .bind(2, as_signed(record.trial))
       .bind(3, as_signed(record.replicate))
@@ -318,6 +335,7 @@ void Store::append_final(std::int64_t experiment, const FinalRecord& record) {
       .bind(6, record.value)
       .bind(7, record.recipe)
       .bind(8, record.created_at)
+      .bind(9, database::checksum(record))
       .run();
 }
 

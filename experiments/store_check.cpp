@@ -29,6 +29,9 @@ constexpr std::size_t most_problems = 20;  // per kind, in check()
 struct Findings {
   std::vector<std::string> problems;
   std::vector<std::pair<ExperimentRecord, std::vector<std::uint64_t>>> damaged_trials;
+  /// Rows of notes, finals (by id) and evaluations (by key) that are not what was stored.
+  std::vector<std::int64_t> damaged_notes, damaged_finals;
+  std::vector<std::string> damaged_evaluations;
 };
 
 /// Which trials can be read, where the pages of a table are damaged: from the first on and from the last
@@ -51,6 +54,69 @@ std::string readable(Connection& connection, const ExperimentRecord& experiment)
   if (from_first > 0) text += fmt::format(", to trial {}", up);
   text += fmt::format(", and {} from the last back", from_last);
   return text + (from_last > 0 ? fmt::format(", to trial {}", down) : "");
+}
+
+/// A view that was not made by duet, or has been damaged since, may tell anything.
+std::vector<std::string> view_problems(Connection& connection, const ExperimentRecord& experiment) {
+  std::vector<std::string> problems;
+  Statement find = connection.prepare("SELECT sql FROM sqlite_schema WHERE type = 'view' AND name = ?");
+  for (const auto& [name, sql] : database::views(experiment)) {
+    if (!find.bind(1, name).step()) {
+      problems.push_back(name == experiment.name ? "its view is missing" : fmt::format("its view {} is missing", name));
+    } else if (find.text(0) != sql) {
+      problems.push_back(fmt::format("its view {} is not the one that was stored", name));
+    }
+    find.reset();
+  }
+  return problems;
+}
+
+/// Whether the description of an experiment is what was stored.
+bool is_as_stored(Connection& connection, const ExperimentRecord& experiment) {
+  Statement stored = connection.prepare("SELECT checksum FROM experiments WHERE id = ?");
+  if (!stored.bind(1, experiment.id).step() || stored.is_null(0)) return true;
+  if (stored.integer(0) != database::checksum(experiment)) return false;
+  std::vector<std::string> columns;
+  for (const char* table : {"metrics", "parameters"}) {
+    Statement rows =
+        connection.prepare(fmt::format("SELECT view_column FROM {} WHERE experiment = ? ORDER BY position", table));
+    rows.bind(1, experiment.id);
+    while (rows.step()) columns.push_back(rows.text(0));
+  }
+  return columns == database::view_columns(experiment);
+}
+
+/// Rows of the tables that all experiments share.
+void check_shared_rows(Connection& connection, Findings& findings) {
+  const auto report = [&](std::size_t found, const std::string& what) {
+    if (found > 0) findings.problems.push_back(fmt::format("{} {} not what was stored: wrong checksum", found, what));
+  };
+  Statement notes = connection.prepare("SELECT id, time, event, checksum FROM notes WHERE checksum IS NOT NULL");
+  while (notes.step()) {
+    if (notes.integer(3) != database::checksum_of_note(notes.text(1), notes.text(2))) {
+      findings.damaged_notes.push_back(notes.integer(0));
+    }
+  }
+  report(findings.damaged_notes.size(), "notes are");
+  Statement finals = connection.prepare(
+      "SELECT trial, replicate, metric, unit, value, recipe, created_at, id, checksum FROM finals WHERE checksum IS NOT "
+      "NULL");
+  while (finals.step()) {
+    const FinalRecord record{as_unsigned(finals.integer(0)), as_unsigned(finals.integer(1)), finals.text(2),
+                             finals.text(3),                 finals.real(4),                 finals.text(5),
+                             finals.text(6)};
+    if (finals.integer(8) != database::checksum(record)) findings.damaged_finals.push_back(finals.integer(7));
+  }
+  report(findings.damaged_finals.size(), "final measurements are");
+  Statement evaluations =
+      connection.prepare("SELECT key, value, checksum FROM evaluations WHERE checksum IS NOT NULL");
+  while (evaluations.step()) {
+    std::string key = evaluations.text(0);
+    if (evaluations.integer(2) != database::checksum_of_evaluation(key, evaluations.text(1))) {
+      findings.damaged_evaluations.push_back(std::move(key));
+    }
+  }
+  report(findings.damaged_evaluations.size(), "cached results are");
 }
 
 /// \returns the numbers of the trials whose rows are damaged.
@@ -131,13 +197,10 @@ std::vector<std::uint64_t> check_experiment(Connection& connection, const Experi
     problems.push_back(
         fmt::format("{}a final measurement is of trial {}, which does not exist", prefix, finals.integer(0)));
   }
-  Statement views = connection.prepare("SELECT count(*) FROM sqlite_schema WHERE type = 'view' AND name = ?");
-  if (views.bind(1, experiment.name).step() && views.integer(0) != 1)
-    problems.push_back(prefix + "its view is missing");
   return damaged_trials;
 }
 
-Findings check_file(Connection& connection, bool checksums) {
+Findings check_file(Connection& connection, std::int64_t schema) {
   Findings findings;
   std::vector<std::string>& problems = findings.problems;
   const auto part = [&](auto&& work) {
@@ -169,10 +232,21 @@ Findings check_file(Connection& connection, bool checksums) {
   part([&] { experiments = database::read_experiments(connection); });
   for (const ExperimentRecord& experiment : experiments) {
     part([&] {
-      auto damaged_here = check_experiment(connection, experiment, checksums, problems);
+      if (schema >= 3 && !is_as_stored(connection, experiment)) {
+        problems.push_back(
+            fmt::format("experiment '{}': its description is not what was stored: wrong checksum", experiment.name));
+        return;  // of such a description nothing follows for the views
+      }
+      for (const std::string& problem : view_problems(connection, experiment)) {
+        problems.push_back(fmt::format("experiment '{}': {}", experiment.name, problem));
+      }
+    });
+    part([&] {
+      auto damaged_here = check_experiment(connection, experiment, schema >= 2, problems);
       findings.damaged_trials.emplace_back(experiment, std::move(damaged_here));
     });
   }
+  if (schema >= 3) part([&] { check_shared_rows(connection, findings); });
   return findings;
 }
 
@@ -180,13 +254,13 @@ Findings check_file(Connection& connection, bool checksums) {
 
 std::vector<std::string> Store::check() const {
   const std::lock_guard lock(implementation_->reader_mutex);
-  return check_file(*implementation_->reader, implementation_->checksums).problems;
+  return check_file(*implementation_->reader, implementation_->schema).problems;
 }
 
 std::vector<std::string> Store::repair() {
   const Findings findings = [&] {
     const std::lock_guard lock(implementation_->reader_mutex);
-    return check_file(*implementation_->reader, implementation_->checksums);
+    return check_file(*implementation_->reader, implementation_->schema);
   }();
   const std::lock_guard lock(implementation_->main_mutex);
   Connection& connection = implementation_->writer();
@@ -215,16 +289,28 @@ std::vector<std::string> Store::repair() {
           "experiment '{}': {} damaged trials are gone; 'duet run' with its file evaluates them again",
           experiment.name, numbers.size()));
     }
-    Statement view =
-        connection.prepare("SELECT count(*) FROM sqlite_schema WHERE type = 'view' AND name = ?");
-    if (view.bind(1, experiment.name).step() && view.integer(0) == 0) {
-      for (std::size_t part = 1; part < layout.tables(); ++part) {
-        connection.run("DROP VIEW IF EXISTS " + sqlite::identifier(experiment.name + Layout::suffix(part)));
+    if (is_as_stored(connection, experiment) && !view_problems(connection, experiment).empty()) {
+      for (const auto& [name, sql] : database::views(experiment)) {
+        connection.run("DROP VIEW IF EXISTS " + sqlite::identifier(name));
       }
       create_views(connection, experiment);
       done.push_back(fmt::format("experiment '{}': its view is there again", experiment.name));
     }
   }
+  const auto remove = [&](const char* sql, const auto& keys, const std::string& what) {
+    Statement statement = connection.prepare(sql);
+    for (const auto& key : keys) {
+      if constexpr (std::is_same_v<std::decay_t<decltype(key)>, std::string>) {
+        statement.bind_blob(1, key).run();
+      } else {
+        statement.bind(1, key).run();
+      }
+    }
+    if (!keys.empty()) done.push_back(fmt::format("{} {} gone", keys.size(), what));
+  };
+  remove("DELETE FROM notes WHERE id = ?", findings.damaged_notes, "damaged notes are");
+  remove("DELETE FROM finals WHERE id = ?", findings.damaged_finals, "damaged final measurements are");
+  remove("DELETE FROM evaluations WHERE key = ?", findings.damaged_evaluations, "damaged cached results are");
   create_latest_views(connection);
   transaction.commit();
   return done;

@@ -186,6 +186,44 @@ void insert_description(Connection& connection, const ExperimentRecord& record) 
 
 }  // namespace
 
+std::int64_t checksum(const ExperimentRecord& experiment) {
+  Hasher hasher;
+  hasher.add(experiment.name).add(experiment.specification).add(experiment.identity).add(experiment.seed);
+  hasher.add(experiment.strategy).add(experiment.space_fingerprint.hex()).add(experiment.code_version);
+  hasher.add(experiment.machine).add(experiment.created_at).add(experiment.parameters.size());
+  for (const Parameter& p : experiment.parameters) {
+    hasher.add(p.path).add(to_string(p.kind)).add(p.unit).add(p.description).add(std::uint64_t{p.logarithmic});
+    hasher.add(p.minimum).add(p.maximum);
+    hasher.add(p.parent ? *p.parent + 1 : 0);
+    if (p.parent) hasher.add(p.parent_low).add(p.parent_high);
+    hasher.add(p.options.size()).add(p.values.size());
+    for (const std::string& option : p.options) hasher.add(option);
+    for (const double value : p.values) hasher.add(value);
+  }
+  hasher.add(experiment.metrics.size());
+  for (const StoredMetric& m : experiment.metrics) {
+    hasher.add(m.metric.name).add(m.metric.unit).add(m.metric.description).add(m.estimator);
+    hasher.add(duet::to_string(m.direction)).add(duet::to_string(m.metric.direction));
+    hasher.add(duet::to_string(m.metric.source)).add(std::uint64_t{m.objective});
+  }
+  hasher.add(experiment.constraints.size());
+  for (const std::string& constraint : experiment.constraints) hasher.add(constraint);
+  return checksum(hasher);
+}
+
+std::int64_t checksum(const FinalRecord& record) {
+  return checksum(Hasher().add(record.trial).add(record.replicate).add(record.metric).add(record.unit)
+                      .add(record.value).add(record.recipe).add(record.created_at));
+}
+
+std::int64_t checksum_of_note(std::string_view time, std::string_view event) {
+  return checksum(Hasher().add(time).add(event));
+}
+
+std::int64_t checksum_of_evaluation(std::string_view key, std::string_view value) {
+  return checksum(Hasher().add(key).add(value));
+}
+
 std::vector<ExperimentRecord> read_experiments(Connection& connection) {
   Transaction snapshot(connection, Transaction::Kind::read);
   Statement rows = connection.prepare(
@@ -254,8 +292,7 @@ std::int64_t Store::create(const ExperimentRecord& experiment) {
   connection
       .prepare(
           "INSERT INTO experiments (name, specification, identity, seed, strategy, space_fingerprint, "
-          "code_version, "
-          "machine, created_at) VALUES (?,?,?,?,?,?,?,?,?)")
+          "code_version, machine, created_at, checksum) VALUES (?,?,?,?,?,?,?,?,?,?)")
       .bind(1, record.name)
       .bind(2, record.specification)
       .bind(3, record.identity)
@@ -265,6 +302,7 @@ std::int64_t Store::create(const ExperimentRecord& experiment) {
       .bind(7, record.code_version)
       .bind(8, record.machine)
       .bind(9, record.created_at)
+      .bind(10, database::checksum(record))
       .run();
   record.id = sqlite3_last_insert_rowid(connection.handle());
   database::insert_description(connection, record);

@@ -29,6 +29,11 @@ namespace database {
 
 /// In the order in which they were begun. \throws StoreError if the description of one is damaged.
 std::vector<ExperimentRecord> read_experiments(sqlite::Connection& connection);
+/// Of an experiment's description, of a row of these tables.
+std::int64_t checksum(const ExperimentRecord& experiment);
+std::int64_t checksum(const FinalRecord& record);
+std::int64_t checksum_of_note(std::string_view time, std::string_view event);
+std::int64_t checksum_of_evaluation(std::string_view key, std::string_view value);
 
 }  // namespace database
 
@@ -45,8 +50,9 @@ struct Store::Implementation {
   std::mutex main_mutex;
   std::optional<sqlite::Connection> reader;
   std::mutex reader_mutex;
+  std::uint64_t appended = 0;  ///< trials
   int log_pages = 0, log_next = 0;  ///< of the write-ahead log: its length, and when to shorten it
-  bool checksums = true;            ///< whether the schema has them; those who write migrate
+  std::int64_t schema = schema_version;  ///< of the file; those who write migrate
   std::unordered_map<std::int64_t, database::TrialWriter> trial_writers;
   std::optional<sqlite::Statement> get_evaluation, put_evaluation;
 
@@ -58,6 +64,10 @@ struct Store::Implementation {
   sqlite::Connection& writer();
   /// Requires main_mutex.
   database::TrialWriter& trial_writer(std::int64_t experiment);
+  /// Writing goes on in a file that has been removed, and all of it is lost. \throws StoreError
+  void check_place() const;
+  /// Whether trials have checksums.
+  bool checksums() const { return schema >= 2; }
 
  private:
   void open_for_writing();

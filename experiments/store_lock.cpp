@@ -71,6 +71,11 @@ FileUse::~FileUse() {
   forget_if_unused(entry);
 }
 
+bool FileUse::leads_to_it(const std::filesystem::path& path) const {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 && key_ == Key{status.st_dev, status.st_ino};
+}
+
 void FileUse::lock(Entry& entry, const std::filesystem::path& path) const {
   if (entry.writing) throw StoreError(path.string() + " is being written by this process already");
   if (entry.descriptor < 0) entry.descriptor = ::open(path.c_str(), O_RDWR | O_CLOEXEC);

@@ -20,6 +20,8 @@ class FileUse {
   /// `write`: takes the lock, and creates the file if need be. \throws StoreError
   FileUse(const std::filesystem::path& path, bool write);
   ~FileUse();
+  /// Whether the path still leads to the file that was opened.
+  bool leads_to_it(const std::filesystem::path& path) const;
   FileUse(const FileUse&) = delete;
   FileUse& operator=(const FileUse&) = delete;
 

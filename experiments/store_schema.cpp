@@ -1,5 +1,6 @@
 #include "experiments/store_schema.hpp"
 
+#include <map>
 #include <set>
 
 #include "core/errors.hpp"
@@ -25,7 +26,7 @@ CREATE TABLE experiments (
   space_fingerprint TEXT NOT NULL,
   code_version TEXT NOT NULL,
   machine TEXT NOT NULL,
-  created_at TEXT NOT NULL);
+  created_at TEXT NOT NULL, checksum INTEGER);
 CREATE TABLE parameters (
   experiment INTEGER NOT NULL REFERENCES experiments ON DELETE CASCADE,
   position INTEGER NOT NULL,
@@ -69,7 +70,7 @@ CREATE TABLE notes (
   id INTEGER PRIMARY KEY,
   experiment INTEGER NOT NULL REFERENCES experiments ON DELETE CASCADE,
   time TEXT NOT NULL,
-  event TEXT NOT NULL);
+  event TEXT NOT NULL, checksum INTEGER);
 CREATE TABLE finals (
   id INTEGER PRIMARY KEY,
   experiment INTEGER NOT NULL REFERENCES experiments ON DELETE CASCADE,
@@ -79,14 +80,14 @@ CREATE TABLE finals (
   unit TEXT NOT NULL,
   value REAL NOT NULL,
   recipe TEXT NOT NULL,
-  created_at TEXT NOT NULL);
+  created_at TEXT NOT NULL, checksum INTEGER);
 CREATE TABLE evaluations (
   key BLOB PRIMARY KEY,
-  value BLOB NOT NULL) WITHOUT ROWID;
+  value BLOB NOT NULL, checksum INTEGER) WITHOUT ROWID;
 )sql";
 
 /// Schema 2: every trial has a checksum. Those from before have none, which is NULL.
-void add_checksums(Connection& connection) {
+void add_checksums_of_trials(Connection& connection) {
   std::vector<std::int64_t> experiments;
   {
     Statement rows = connection.prepare("SELECT id FROM experiments");
@@ -94,6 +95,13 @@ void add_checksums(Connection& connection) {
   }
   for (const std::int64_t id : experiments) {
     connection.run(fmt::format("ALTER TABLE trial_{} ADD COLUMN checksum INTEGER", id));
+  }
+}
+
+/// Schema 3: so have descriptions of experiments, notes, final measurements and cached results.
+void add_checksums_of_the_rest(Connection& connection) {
+  for (const char* table : {"experiments", "notes", "finals", "evaluations"}) {
+    connection.run(fmt::format("ALTER TABLE {} ADD COLUMN checksum INTEGER", table));
   }
 }
 
@@ -126,7 +134,7 @@ void create_tables(Connection& connection) {
 }
 
 std::span<const sqlite::Migration> migrations() {
-  static const std::vector<sqlite::Migration> steps{add_checksums};
+  static const std::vector<sqlite::Migration> steps{add_checksums_of_trials, add_checksums_of_the_rest};
   return steps;
 }
 
@@ -174,12 +182,13 @@ std::vector<std::string> view_columns(const ExperimentRecord& experiment) {
   return names;
 }
 
-void create_views(Connection& connection, const ExperimentRecord& experiment) {
+std::map<std::string, std::string> views(const ExperimentRecord& experiment) {
   const Layout layout = layout_of(experiment);
   const std::vector<std::string> names = view_columns(experiment);
+  std::map<std::string, std::string> result;
   for (std::size_t part = 0; part < layout.tables(); ++part) {
-    std::string sql = fmt::format("CREATE VIEW {} AS SELECT number",
-                                  sqlite::identifier(experiment.name + Layout::suffix(part)));
+    const std::string view = experiment.name + Layout::suffix(part);
+    std::string sql = fmt::format("CREATE VIEW {} AS SELECT number", sqlite::identifier(view));
     if (part == 0) {
       sql += ", CASE WHEN duplicate_of IS NOT NULL THEN 'duplicate' ELSE CASE status";
       for (const Status status : {Status::ok, Status::failed, Status::timed_out, Status::invalid}) {
@@ -197,8 +206,13 @@ void create_views(Connection& connection, const ExperimentRecord& experiment) {
       }
     }
     if (part == 0) sql += ", violation, duplicate_of, parents, cached, started_at, duration_s";
-    connection.run(fmt::format("{} FROM {}", sql, layout.table(part)));
+    result.emplace(view, fmt::format("{} FROM {}", sql, layout.table(part)));
   }
+  return result;
+}
+
+void create_views(Connection& connection, const ExperimentRecord& experiment) {
+  for (const auto& [name, sql] : views(experiment)) connection.run(sql);
 }
 
 void create_latest_views(Connection& connection) {
@@ -271,6 +285,10 @@ std::vector<std::string> orphan_tables(Connection& connection) {
 
 void damaged(const Connection& connection, const std::string& what) {
   throw StoreError(connection.shown() + " is damaged: " + what);
+}
+
+std::int64_t checksum(const Hasher& hasher) {
+  return static_cast<std::int32_t>(hasher.finish().low & 0xffffffff);
 }
 
 }  // namespace duet::database

@@ -7,11 +7,13 @@
 #include <cmath>
 #include <cstdint>
 #include <fmt/format.h>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "core/fingerprint.hpp"
 #include "experiments/sqlite.hpp"
 #include "experiments/store.hpp"
 
@@ -72,7 +74,8 @@ void create_trial_tables(sqlite::Connection& connection, const ExperimentRecord&
 /// Names of the view's columns, metrics first, then parameters. SQLite does not distinguish case: what would
 /// clash becomes "metric.x" or "parameter.x", with a number where that is taken too.
 std::vector<std::string> view_columns(const ExperimentRecord& experiment);
-/// Views named after the experiment: one per table, with readable values.
+/// Views named after the experiment: one per table, with readable values. By name, the statement that creates it.
+std::map<std::string, std::string> views(const ExperimentRecord& experiment);
 void create_views(sqlite::Connection& connection, const ExperimentRecord& experiment);
 /// The views `trials`, `trials_2`, … stand for the experiment begun last; without one there are none.
 void create_latest_views(sqlite::Connection& connection);
@@ -91,6 +94,9 @@ inline std::uint64_t as_unsigned(std::int64_t value) {
 inline bool is_whole(double value) {
   return std::abs(value) <= 9007199254740992.0 && value == std::floor(value);
 }
+/// Of what was added to the hasher: 32 bits. Short, so that a row has only four bytes more; a flipped bit is found for
+/// certain but for one in 2^32.
+std::int64_t checksum(const Hasher& hasher);
 /// As SQLite compares names: in ASCII.
 std::string lower_case(std::string_view text);
 

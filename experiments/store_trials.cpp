@@ -18,6 +18,7 @@ using sqlite::Transaction;
 
 namespace {
 
+constexpr std::uint64_t check_place_every = 64;  // trials
 constexpr std::uint64_t page_of_trials = 4096;  // read in one snapshot, by for_each()
 
 /// The columns of a trial's first table that are neither parameters nor metrics.
@@ -70,8 +71,7 @@ std::optional<std::string> why_malformed(const std::vector<Parameter>& parameter
   return std::nullopt;
 }
 
-/// 32 bits over everything that a trial is. Short, so that a row has only four bytes more; a flipped bit is
-/// found for certain but for one in 2^32.
+/// Of everything that a trial is.
 std::int64_t checksum(const TrialRecord& trial) {
   Hasher hasher;
   hasher.add(trial.number).add(static_cast<std::uint64_t>(trial.status)).add(trial.violation);
@@ -82,7 +82,7 @@ std::int64_t checksum(const TrialRecord& trial) {
   for (std::size_t i = 0; i < trial.candidate.size(); ++i) {
     if (trial.candidate.has(i)) hasher.add(std::uint64_t{i}).add(trial.candidate[i]);
   }
-  return static_cast<std::int32_t>(hasher.finish().low & 0xffffffff);
+  return database::checksum(hasher);
 }
 
 Layout stored_layout(Connection& connection, std::int64_t experiment) {
@@ -315,6 +315,7 @@ void Store::append(std::int64_t experiment, const TrialRecord& trial) {
   const std::lock_guard lock(implementation_->main_mutex);
   implementation_->writer();  // or throws
   implementation_->trial_writer(experiment).append(trial);
+  if (++implementation_->appended % database::check_place_every == 0) implementation_->check_place();
 }
 
 std::vector<TrialRecord> Store::trials(const ExperimentRecord& experiment, std::uint64_t after,
@@ -322,7 +323,7 @@ std::vector<TrialRecord> Store::trials(const ExperimentRecord& experiment, std::
   const std::lock_guard lock(implementation_->reader_mutex);
   sqlite::Connection& connection = *implementation_->reader;
   sqlite::Transaction snapshot(connection, sqlite::Transaction::Kind::read);
-  TrialReader rows(connection, experiment, implementation_->checksums);
+  TrialReader rows(connection, experiment, implementation_->checksums());
   rows.seek(after, limit);
   std::vector<TrialRecord> result;
   TrialRecord trial;
@@ -335,7 +336,7 @@ std::vector<TrialRecord> Store::trials(const ExperimentRecord& experiment,
   const std::lock_guard lock(implementation_->reader_mutex);
   sqlite::Connection& connection = *implementation_->reader;
   sqlite::Transaction snapshot(connection, sqlite::Transaction::Kind::read);
-  TrialReader rows(connection, experiment, implementation_->checksums);
+  TrialReader rows(connection, experiment, implementation_->checksums());
   std::vector<TrialRecord> result;
   TrialRecord trial;
   for (const std::uint64_t number : numbers) {
