@@ -47,6 +47,12 @@ Process worker_process(const std::vector<std::string>& plugins) {
 
 int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
+  std::vector<std::string> plugins;
+  const auto bug = [&](const std::string& what) {
+    fmt::print(stderr, "duet: internal error: {}\nThis is a bug{}; please report it.\n", what,
+               plugins.empty() ? "" : fmt::format(" of duet or of {}", fmt::join(plugins, ", ")));
+    return internal_error;
+  };
   try {
     Context context;
     CLI::App app{"Searches neural networks and the hardware that runs them as one design.\n"
@@ -55,7 +61,6 @@ int main(int argc, char** argv) {
     app.set_version_flag("--version", "duet " + code_version());
     app.require_subcommand(1);
     app.fallthrough();
-    std::vector<std::string> plugins;
     app.add_option("--plugin", plugins, "Shared object with more strategies, estimators or spaces; may be repeated")
         ->allow_extra_args(false);
     app.parse_complete_callback([&] {
@@ -99,7 +104,8 @@ int main(int argc, char** argv) {
       fmt::print(stderr, "standard output cannot be written: {}\n", std::strerror(errno));
       return user_error;
     }
-    fmt::print(stderr, "duet: internal error: {}\nThis is a bug; please report it.\n", error.what());
-    return internal_error;
+    return bug(error.what());
+  } catch (...) {
+    return bug("what was thrown is no std::exception");
   }
 }

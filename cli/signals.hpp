@@ -8,7 +8,7 @@
 
 namespace duet::cli {
 
-/// Turns the first SIGINT or SIGTERM into a stop request; the second kills as usual. Blocks the signals in this thread
+/// Turns the first SIGINT, SIGTERM or SIGHUP (the terminal is closed) into a stop request; the second kills as usual. Blocks the signals in this thread
 /// and in those it starts.
 class SignalWatcher {
  public:

@@ -185,6 +185,9 @@ Options Options::read(const std::optional<Config>& config, std::span<const Optio
   }
 
   for (const Option& option : table) {
+    if (std::find(reserved.begin(), reserved.end(), option.name) != reserved.end()) {
+      throw std::logic_error(fmt::format("option '{}' of {} has the name of a key that has a meaning already", option.name, owner));
+    }
     Entry entry;
     entry.unit = option.unit;
     if (has_keys) entry.source = config->find(option.name);

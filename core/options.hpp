@@ -55,7 +55,7 @@ class Options {
   /// \throws ConfigError for an unknown key, a wrong type, a value out of bounds, a missing required option.
   ///
   /// A table that contradicts itself (a default that does not parse or is out of bounds, a name declared
-  /// twice) is our own mistake, as is reading an option that is not declared or of another kind: both throw
+  /// twice or reserved) is our own mistake, as is reading an option that is not declared or of another kind: both throw
   /// std::logic_error, in every build, naming the option.
   static Options read(const std::optional<Config>& config, std::span<const Option> table,
                       std::string_view owner, std::span<const std::string> reserved = {});

@@ -8,9 +8,29 @@
 namespace duet {
 namespace {
 
+constexpr std::size_t longest_reason = 2000;
+
+/// One line that a table can show; whatever program wrote it.
+std::string in_one_line(std::string reason) {
+  if (reason.size() > longest_reason) {
+    std::size_t end = longest_reason;
+    while (end > 0 && (static_cast<unsigned char>(reason[end]) & 0xC0) == 0x80) --end;  // inside a character of UTF-8
+    reason.resize(end);
+    reason += "…";
+  }
+  for (char& c : reason) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = ' ';
+  }
+  return reason;
+}
+
 /// What the contract makes of an answer.
 Evaluation checked(Evaluation evaluation, std::span<const Metric> metrics) {
   if (evaluation.status != Status::ok) {
+    const auto status = static_cast<int>(evaluation.status);
+    if (status < 0 || status > static_cast<int>(Status::invalid)) {
+      return Evaluation::failure(fmt::format("the estimator gave a status that there is not: {}", status));
+    }
     evaluation.values.clear();
     if (evaluation.reason.empty()) evaluation.reason = "the estimator gave no reason";
     return evaluation;
@@ -57,6 +77,8 @@ std::vector<Evaluation> estimate_each(std::span<const Design> designs,
       results.push_back(score(design));
     } catch (const std::exception& error) {
       results.push_back(Evaluation::failure(error.what()));
+    } catch (...) {
+      results.push_back(Evaluation::failure("the estimator failed without saying why"));
     }
   }
   return results;
@@ -71,6 +93,7 @@ Evaluation estimate_checked(const Estimator& estimator, const Design& design, st
   using Clock = std::chrono::steady_clock;
   const Clock::time_point start = Clock::now();
   Evaluation evaluation = ask(estimator, design, std::move(stop));
+  evaluation.reason = in_one_line(std::move(evaluation.reason));
   evaluation.duration_s = std::chrono::duration<double>(Clock::now() - start).count();
   return evaluation;
 }

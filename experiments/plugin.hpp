@@ -40,9 +40,11 @@ inline constexpr std::uint32_t plugin_magic = 0x74657564;  // "duet"
     return &entry;                                                                                    \
   }
 
-/// Loads a plug-in and adds what it has to the registry; it stays loaded until the process ends.
+/// Loads a plug-in and adds what it has to the registry; it stays loaded until the process ends. What its `create` or its
+/// strategies throw from then on is a ConfigError that names the file.
 /// \throws ConfigError if the file cannot be loaded, is no duet plug-in, was built against another interface version or
-/// C++ library, or brings a name that is taken.
+/// C++ library, brings a name that is taken, or something that cannot be used: without `create`, with an option table
+/// that contradicts itself.
 void load_plugin(const std::filesystem::path& file, Registry& registry);
 
 }  // namespace duet

@@ -3,6 +3,7 @@
 #include <sqlite3.h>
 #include <sys/utsname.h>
 
+#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <set>
@@ -49,7 +50,12 @@ std::string difference_at(const std::string& path, const Config& stored, const C
     std::set<std::string> keys;
     for (const std::string& key : stored.keys()) keys.insert(key);
     for (const std::string& key : present.keys()) keys.insert(key);
-    for (const std::string& key : keys) {
+    // What says most comes first: the type of a thing before its options, causes before what follows from them.
+    std::vector<std::string> ordered(keys.begin(), keys.end());
+    const auto rank = [](const std::string& key) { return key == "type" ? 0 : key == "order of parameters" ? 2 : 1; };
+    std::stable_sort(ordered.begin(), ordered.end(),
+                     [&](const std::string& a, const std::string& b) { return rank(a) < rank(b); });
+    for (const std::string& key : ordered) {
       const std::string below = path.empty() ? key : path + "." + key;
       if (!stored.has(key)) return below + ": absent there, " + brief(present.at(key)) + " here";
       if (!present.has(key)) return below + ": " + brief(stored.at(key)) + " there, absent here";

@@ -285,6 +285,7 @@ Specification read_specification(const Config& config, const std::filesystem::pa
   result.output = overrides.output            ? *overrides.output
                   : config.has("output")      ? config.at("output").text()
                                               : result.name + ".db";
+  if (result.output.empty() && overrides.output) throw ConfigError("--output needs the name of a file");
   if (result.output.empty()) config.at("output").fail("the output needs a file name");
 
   result.space = std::make_unique<DesignSpace>(DesignSpace::read(config.at("space"), registry.spaces));

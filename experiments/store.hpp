@@ -129,7 +129,8 @@ class Store {
   // --- Trials
   /// Writes one trial in one transaction. Trials may come in any order. \throws StoreError if its number is
   /// stored already, if it does not fit the experiment (numbers of parameters and values, values not finite),
-  /// or if it cannot be written (disk full): then nothing of it is stored, and append() may be called again.
+  /// or if it cannot be written (disk full): then nothing of it is stored, and append() may be called again; if the file has
+  /// been removed or replaced (looked at from time to time).
   void append(std::int64_t experiment, const TrialRecord& trial);
   /// The trials with numbers above `after` in number order, at most `limit`: by default all, which for a large
   /// experiment is much memory. \throws StoreError if a row is damaged.
@@ -178,8 +179,8 @@ class Store {
   /// not exist; it appears when it is whole. \throws StoreError
   void copy_to(const std::filesystem::path& target) const;
 
-  /// 2: checksums of trials. tests/data has a database of every schema.
-  static constexpr int schema_version = 2;
+  /// 2: checksums of trials; 3: of everything else. tests/data has a database of every schema.
+  static constexpr int schema_version = 3;
 
  private:
   struct Implementation;

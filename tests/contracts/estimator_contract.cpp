@@ -20,7 +20,9 @@ class Examination {
  public:
   Examination(const EstimatorPlugin& plugin, const Options& options, const Environment& environment,
               EstimatorCheckSettings settings)
-      : space_(*environment.space),
+      : plugin_(plugin.name),
+        watchdog_(settings.longest_call_s),
+        space_(*environment.space),
         settings_(settings),
         estimator_(plugin.create(options, environment)),
         twin_(plugin.create(options, environment)),
@@ -37,6 +39,11 @@ class Examination {
     if (!first) return breaches_;
     for (const Evaluation& result : *first) check_result(result);
     if (!breaches_.empty()) return breaches_;
+    const bool any = std::any_of(first->begin(), first->end(), [](const auto& r) { return r.status == Status::ok; });
+    if (!any) {
+      breach(fmt::format("no design could be scored, which checks nothing ({}); is this the space for it?",
+                         first->front().reason));
+    }
 
     expect_same(*first, estimate(*estimator_, candidates_, "a second time"), "a second time");
     expect_same(*first, estimate(*twin_, candidates_, "by a twin"),
@@ -45,6 +52,7 @@ class Examination {
     check_threads(*first);
     check_keys(*first);
     check_odd_cases();
+    for (std::string& change : before_.restore()) breach(std::move(change));
     return breaches_;
   }
 
@@ -65,7 +73,9 @@ class Examination {
   std::optional<Results> estimate(const Estimator& estimator, std::span<const Candidate> candidates,
                                   std::string_view when, std::stop_token stop = {}) {
     try {
+      watchdog_.begins(fmt::format("estimator {}: estimate() {}", plugin_, when));
       Results results = estimator.estimate(designs(candidates), std::move(stop));
+      watchdog_.ends();
       if (results.size() == candidates.size()) return results;
       breach(fmt::format("estimate() {} gives {} results for {} designs", when, results.size(),
                          candidates.size()));
@@ -74,6 +84,7 @@ class Examination {
     } catch (...) {
       breach(fmt::format("estimate() {} throws", when));
     }
+    watchdog_.ends();
     return std::nullopt;
   }
 
@@ -146,7 +157,9 @@ class Examination {
         }
       });
     }
+    watchdog_.begins(fmt::format("estimator {}: estimate() in several threads", plugin_));
     for (std::thread& thread : threads) thread.join();
+    watchdog_.ends();
     for (const auto& sentences : found) {
       for (const std::string& sentence : sentences) breach(sentence);
     }
@@ -181,6 +194,9 @@ class Examination {
     estimate(*estimator_, {&candidates_.front(), 1}, "after a stop request", stopped.get_token());
   }
 
+  const ProcessState before_;
+  std::string plugin_;
+  Watchdog watchdog_;
   const DesignSpace& space_;
   EstimatorCheckSettings settings_;
   std::unique_ptr<Estimator> estimator_, twin_;

@@ -174,6 +174,24 @@ TEST(EstimatorContract, FindsBadAnswers) {
   EXPECT_THAT(breaches_of(behaviour), Contains("estimate() of a design without any value throws: no value"));
 }
 
+TEST(EstimatorContract, IsNotContentWithFailuresOnly) {
+  Behaviour behaviour;
+  behaviour.estimate = [](std::span<const Design> designs) {
+    return std::vector<Evaluation>(designs.size(), Evaluation::failure("no licence"));
+  };
+  EXPECT_THAT(breaches_of(behaviour),
+              Contains("no design could be scored, which checks nothing (no licence); is this the space for it?"));
+}
+
+TEST(EstimatorContract, FindsWhatConcernsTheWholeProcess) {
+  Behaviour behaviour;
+  behaviour.estimate = [](std::span<const Design> designs) {
+    std::filesystem::current_path("/");
+    return Behaviour::good(designs);
+  };
+  EXPECT_THAT(breaches_of(behaviour), Contains("it changes the working folder of the process"));
+}
+
 TEST(EstimatorContract, FindsMoods) {
   const auto calls = std::make_shared<std::atomic<int>>(0);
   Behaviour behaviour;

@@ -302,6 +302,15 @@ Breaches check_proposals(const StrategyPlugin& plugin) {
   });
 }
 
+Breaches check_process(const StrategyPlugin& plugin) {
+  const ProcessState before;
+  for_all_suitable(plugin, some_settings({0}), [&](const TestProblem& problem, const DriveSettings& settings) {
+    StrategyDriver(plugin, problem, settings).run();
+    return Breaches();
+  });
+  return before.restore();
+}
+
 Breaches check_reproducibility(const StrategyPlugin& plugin) {
   return for_all_suitable(plugin, some_settings({0, 2}), [&](const TestProblem& problem, const DriveSettings& settings) {
     StrategyDriver first(plugin, problem, settings);
@@ -477,7 +486,11 @@ TestProblem test_problem(const std::string& name) {
 
 StrategyDriver::StrategyDriver(const StrategyPlugin& plugin, const TestProblem& problem,
                                DriveSettings settings)
-    : problem_(problem), settings_(settings), where_(windowed(problem, settings)) {
+    : problem_(problem),
+      settings_(settings),
+      plugin_(plugin.name),
+      where_(windowed(problem, settings)),
+      watchdog_(settings.longest_call_s) {
   try {
     strategy_ = plugin.create(problem_.problem(settings_.seed, settings_.window),
                               read_options(plugin, settings_.options));
@@ -524,7 +537,9 @@ void StrategyDriver::ask() {
   for (std::size_t i = told_; i < trials_.size(); ++i) {
     waiting.push_back({trials_[i].number, trials_[i].proposal.candidate});
   }
+  watchdog_.begins(fmt::format("strategy {}, {}: ask() for trial {}", plugin_, where_, first));
   std::vector<Proposal> proposals = strategy_->ask(first, count, waiting);
+  watchdog_.ends();
   if (proposals.size() > count) {
     return breach(fmt::format("asked for {} proposals, it makes {}", count, proposals.size()));
   }
@@ -571,7 +586,9 @@ void StrategyDriver::tell(std::size_t count) {
     trial.told = true;
     finished.push_back(trial.finished);
   }
+  watchdog_.begins(fmt::format("strategy {}, {}: tell() of trial {}", plugin_, where_, told_));
   strategy_->tell(finished);
+  watchdog_.ends();
   waiting_ = false;
 }
 
@@ -595,8 +612,11 @@ bool StrategyDriver::step() {
     return true;
   } catch (const std::exception& error) {
     breach(fmt::format("after trial {}, it throws: {}", trials_.size(), error.what()));
-    return false;
+  } catch (...) {
+    breach(fmt::format("after trial {}, it throws", trials_.size()));
   }
+  watchdog_.ends();
+  return false;
 }
 
 void StrategyDriver::run() {
@@ -606,6 +626,7 @@ void StrategyDriver::run() {
 
 std::vector<StrategyCheck> strategy_checks() {
   return {{"describes_itself", check_description},
+          {"leaves_the_process_as_it_was", check_process},
           {"refuses_what_it_cannot_do_with_a_sentence", check_suitability},
           {"makes_valid_proposals", check_proposals},
           {"repeats_itself_for_the_same_seed", check_reproducibility},

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "search/strategy.hpp"
+#include "tests/contracts/watch.hpp"
 
 namespace duet::contracts {
 
@@ -51,6 +52,8 @@ struct DriveSettings {
   /// is put into one call.
   bool one_by_one = false;
   std::string options = "";  ///< of the strategy, as YAML; empty: all defaults
+  /// A call that takes longer ends the process, with a sentence.
+  double longest_call_s = 120;
 };
 
 /// A trial of a driven run.
@@ -90,7 +93,7 @@ class StrategyDriver {
 
   TestProblem problem_;
   DriveSettings settings_;
-  std::string where_;
+  std::string plugin_, where_;
   std::unique_ptr<Strategy> strategy_;
   std::vector<DrivenTrial> trials_;
   std::size_t told_ = 0;
@@ -99,6 +102,7 @@ class StrategyDriver {
   bool waiting_ = false;  // at a barrier, until the next tell
   bool finished_ = false;
   std::vector<std::string> breaches_;
+  Watchdog watchdog_;
 };
 
 /// A part of the contract.

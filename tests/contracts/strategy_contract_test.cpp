@@ -1,6 +1,8 @@
 #include "tests/contracts/strategy_contract.hpp"
 
 #include <algorithm>
+#include <cfenv>
+#include <filesystem>
 #include <functional>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -279,6 +281,32 @@ TEST(StrategyContract, FindsExceptions) {
         });
   });
   EXPECT_THAT(run_check("survives_failures", plugin), Contains(HasSubstr("it throws: no objectives")));
+}
+
+TEST(StrategyContract, FindsWhatConcernsTheWholeProcess) {
+  const StrategyPlugin plugin = sampling([](const Problem& problem, std::uint64_t number) {
+    Random random = problem.random(number);
+    std::fesetround(FE_UPWARD);
+    std::filesystem::current_path("/");
+    return problem.space->sample(random);
+  });
+  const std::filesystem::path before = std::filesystem::current_path();
+  const std::vector<std::string> breaches = run_check("leaves_the_process_as_it_was", plugin);
+  EXPECT_THAT(breaches, Contains("it changes how the process rounds"));
+  EXPECT_THAT(breaches, Contains("it changes the working folder of the process"));
+  EXPECT_EQ(std::filesystem::current_path(), before);
+  EXPECT_EQ(std::fegetround(), FE_TONEAREST);
+}
+
+TEST(StrategyContractDeathTest, EndsCallsThatDoNotReturn) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const StrategyPlugin plugin = sampling([](const Problem& problem, std::uint64_t number) {
+    Random random = problem.random(number);
+    while (number == 3) random.bits();
+    return problem.space->sample(random);
+  });
+  const auto drive = [&] { StrategyDriver(plugin, test_problem("flat"), {.longest_call_s = 0.2}).run(); };
+  EXPECT_DEATH(drive(), "problem 'flat'.*: ask\\(\\) for trial 3 has not returned for 0.2 s");
 }
 
 TEST(StrategyContract, FindsAnOptionWithoutASentence) {

@@ -55,6 +55,24 @@ TEST(EstimateChecked, KeepsFailuresAndTimeOuts) {
   EXPECT_EQ(evaluation.status, Status::timed_out);
 }
 
+TEST(EstimateChecked, MakesAFailureOfAStatusThatThereIsNot) {
+  const Evaluation evaluation = checked([] {
+    return std::vector{Evaluation{static_cast<Status>(77), "", {1, 2}, false, 0}};
+  });
+  EXPECT_EQ(evaluation.status, Status::failed);
+  EXPECT_EQ(evaluation.reason, "the estimator gave a status that there is not: 77");
+}
+
+TEST(EstimateChecked, KeepsReasonsToOneLineOfSomeLength) {
+  EXPECT_EQ(checked([] { return std::vector{Evaluation::failure("line 1\nline\t2")}; }).reason, "line 1 line 2");
+  std::string longest;
+  for (int i = 0; i < 5000; ++i) longest += "ä";
+  const std::string reason = checked([&] { return std::vector{Evaluation::failure(longest)}; }).reason;
+  EXPECT_EQ(reason, longest.substr(0, 2000) + "…");
+  EXPECT_EQ(checked([&] { return std::vector{Evaluation::failure("." + longest)}; }).reason,
+            "." + longest.substr(0, 1998) + "…");
+}
+
 TEST(EstimateChecked, DropsTheValuesOfAFailure) {
   const Evaluation evaluation = checked([] {
     return std::vector{Evaluation{Status::failed, "", {1, 2}, false, 0}};

@@ -603,7 +603,7 @@ TEST(StoreQuery, IsReadOnly) {
     const auto error = [&](const std::string& sql) { return store_error([&] { store.query(sql); }); };
     for (const char* sql :
          {"DELETE FROM trial_1", "DROP VIEW trials", "CREATE TABLE x (y)", "BEGIN", "COMMIT", "SAVEPOINT s",
-          "VACUUM", "INSERT INTO notes VALUES (1, 1, 'x', 'y') RETURNING id", "PRAGMA user_version = 9",
+          "VACUUM", "INSERT INTO notes VALUES (1, 1, 'x', 'y', 0) RETURNING id", "PRAGMA user_version = 9",
           "PRAGMA query_only = 0", "PRAGMA journal_mode = DELETE", "PRAGMA writable_schema(1)",
           "ATTACH ':memory:' AS x", "DETACH main", "CREATE TEMP TABLE x (y)",
           "WITH x AS (SELECT 1) DELETE FROM notes", "ANALYZE"}) {
@@ -1050,7 +1050,7 @@ TEST(StoreFaults, CheckFindsBrokenInvariants) {
   expect("UPDATE trial_1 SET status = 4 WHERE number = 8", sample + "trial 8: its status is none");
   expect("UPDATE finals SET trial = 9", sample + "a final measurement is of trial 9, which does not exist");
   expect("CREATE TABLE trial_2 (number)", "table trial_2 belongs to no experiment");
-  expect("INSERT INTO notes VALUES (1, 5, 't', 'e')", "a row of table notes belongs to no experiment");
+  expect("INSERT INTO notes VALUES (1, 5, 't', 'e', NULL)", "a row of table notes belongs to no experiment");
   expect("DROP VIEW sample", sample + "its view is missing");
 
   problems_after("UPDATE trial_1 SET m1 = NULL WHERE number = 2");
@@ -1077,13 +1077,128 @@ TEST(StoreFaults, FlippedBitsAreFound) {
   }
 }
 
+TEST(StoreFaults, ChangesOfAnythingElseAreFound) {
+  const testing::TemporaryDirectory folder;
+  const Path path = folder / "results.db";
+  const std::string description = "experiment 'sample': its description is not what was stored: wrong checksum";
+  for (const auto& [sql, problem] : std::initializer_list<std::pair<const char*, std::string>>{
+           {"UPDATE experiments SET specification = specification || ' '", description},
+           {"UPDATE experiments SET machine = '{}'", description},
+           {"UPDATE parameters SET unit = 'B' WHERE position = 0", description},
+           {"UPDATE parameters SET view_column = 'x' WHERE position = 0", description},
+           {"UPDATE options SET value = value || 'x' WHERE parameter = 0 AND code = 0", description},
+           {"UPDATE metrics SET unit = 'J' WHERE position = 1", description},
+           {"UPDATE constraints SET expression = 'latency_s < 1'", description},
+           {"UPDATE notes SET event = 'x'", "1 notes are not what was stored: wrong checksum"},
+           {"UPDATE finals SET value = value + 1 WHERE id = 1",
+            "1 final measurements are not what was stored: wrong checksum"},
+           {"UPDATE evaluations SET value = x'00'", "1 cached results are not what was stored: wrong checksum"},
+           {"DROP VIEW sample; CREATE VIEW sample AS SELECT 1 AS number",
+            "experiment 'sample': its view sample is not the one that was stored"}}) {
+    std::filesystem::remove(path);
+    write_sample(path);
+    {
+      Store store(path, Store::Mode::write);
+      store.note(1, "begun");
+      ASSERT_THAT(store.check(), IsEmpty());
+    }
+    tamper(path, sql);
+    Store store(path, Store::Mode::write);
+    EXPECT_THAT(store.check(), ElementsAre(problem.find("description") != std::string::npos ? description : problem)) << sql;
+    store.repair();
+    if (problem != description) {
+      EXPECT_THAT(store.check(), IsEmpty()) << sql;
+    }
+  }
+}
+
+TEST(StoreFaults, ADamagedCachedResultIsNotThere) {
+  const testing::TemporaryDirectory folder;
+  const Path path = folder / "results.db";
+  write_sample(path);
+  tamper(path, "UPDATE evaluations SET value = x'00'");
+  Store store(path, Store::Mode::write);
+  EXPECT_FALSE(store.evaluations()->get({1, 2}));
+  store.evaluations()->put({1, 2}, "new");
+  EXPECT_EQ(store.evaluations()->get({1, 2}), "new");
+  EXPECT_THAT(store.check(), IsEmpty());
+}
+
+/// All that the file tells, or why it does not.
+std::string told(const Path& path) {
+  try {
+    const Store store(path, Store::Mode::read);
+    std::string text;
+    for (const char* sql :
+         {"SELECT * FROM sample", "SELECT * FROM trials", "SELECT * FROM experiments", "SELECT * FROM parameters",
+          "SELECT * FROM options", "SELECT * FROM metrics", "SELECT * FROM constraints", "SELECT * FROM notes",
+          "SELECT * FROM finals", "SELECT * FROM evaluations"}) {
+      for (const auto& row : store.query(sql).rows) {
+        for (const Table::Cell& cell : row) text += cell.text + "|";
+      }
+    }
+    return text;
+  } catch (const StoreError& error) {
+    return error.what();
+  }
+}
+
+TEST(StoreFaults, AnyFlippedBitIsFoundOrChangesNothing) {
+  const testing::TemporaryDirectory folder;
+  const Path path = folder / "results.db", flipped = folder / "flipped.db";
+  write_sample(path);
+  const std::string sound = testing::read_file(path), all = told(path);
+  int noticed = 0;
+  Random random(1, "bits");
+  for (int i = 0; i < 300; ++i) {
+    std::string bytes = sound;
+    const std::uint64_t bit = random.below(bytes.size() * 8);
+    bytes[bit / 8] = static_cast<char>(bytes[bit / 8] ^ (1 << bit % 8));
+    testing::write_file(flipped, bytes);
+    std::filesystem::remove(flipped.string() + "-wal");
+    std::filesystem::remove(flipped.string() + "-shm");
+    try {
+      if (!Store(flipped, Store::Mode::read).check().empty()) {
+        ++noticed;
+      } else {
+        EXPECT_EQ(told(flipped), all) << "bit " << bit % 8 << " of byte " << bit / 8;
+      }
+    } catch (const StoreError&) {
+      ++noticed;
+    }
+  }
+  EXPECT_GT(noticed, 30);
+}
+
+TEST(StoreFaults, WritingToAFileWithoutItsNameIsAnError) {
+  const testing::TemporaryDirectory folder;
+  const Path path = folder / "results.db";
+  for (const bool replaced : {false, true}) {
+    write_sample(path);
+    Store store(path, Store::Mode::write);
+    const ExperimentRecord experiment = store.at("");
+    std::filesystem::rename(path, folder / "elsewhere.db");
+    if (replaced) testing::write_file(path, "");
+    const std::string sentence = path.string() + " has been removed, renamed or replaced while it was written: what was "
+                                 "stored is not in the file of this name";
+    EXPECT_EQ(store_error([&] { store.note(experiment.id, "ended"); }), sentence);
+    EXPECT_EQ(store_error([&] {
+                for (std::uint64_t number = 10; number < 200; ++number) store.append(experiment.id, sample_trial(number));
+              }),
+              sentence);
+    for (const char* file : {"results.db", "elsewhere.db", "elsewhere.db-wal", "elsewhere.db-shm"}) {
+      std::filesystem::remove(folder / file);
+    }
+  }
+}
+
 TEST(StoreFaults, RepairMendsWhatItCan) {
   const testing::TemporaryDirectory folder;
   const Path path = folder / "results.db";
   write_sample(path);
   tamper(path,
          "UPDATE trial_1 SET m0 = 0.5 WHERE number = 2; UPDATE trial_1 SET status = 9 WHERE number = 8;"
-         "INSERT INTO notes VALUES (1, 5, 't', 'e'); CREATE TABLE trial_2 (number); DROP VIEW sample");
+         "INSERT INTO notes VALUES (1, 5, 't', 'e', NULL); CREATE TABLE trial_2 (number); DROP VIEW sample");
   {
     // An index that misses a row, as a lost write leaves it.
     sqlite3* handle = nullptr;
