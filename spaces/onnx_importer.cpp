@@ -339,6 +339,58 @@ NodeId Importer::materialise(const std::string& name, Value& found) {
 
 NodeId Importer::input(const NodeProto& node, int i) { return materialise(node.input(i), value(node, i)); }
 
+NodeId Importer::fixed(const NodeProto& node, std::string_view suffix, double number) {
+  return add(node, suffix, Constant{{1}, false}, {}, {{{1}, {static_cast<float>(number)}}});
+}
+
+NodeId Importer::per_channel(const NodeProto& node, int i, std::size_t rank) {
+  const NodeId flat = input(node, i);
+  Shape aligned(rank - 1, 1);
+  aligned[0] = count_of(shape(node, i));
+  return add(node, "per_channel", Reshape{aligned}, {flat});
+}
+
+// --- Operators one after another ---
+
+Importer::Chain& Importer::Chain::then(std::string_view suffix, Operator op, const NodeIds& more,
+                                       std::vector<FloatTensor> weights) {
+  NodeIds inputs{id()};
+  for (const NodeId other : more) inputs.push_back(other);
+  next_ = Step{suffix, std::move(op), std::move(inputs), std::move(weights)};
+  return *this;
+}
+
+Importer::Chain& Importer::Chain::reshape(const Shape& to) { return shape() == to ? *this : then("shaped", Reshape{to}); }
+
+Importer::Chain& Importer::Chain::transpose(const Ints& permutation) {
+  return std::is_sorted(permutation.begin(), permutation.end()) ? *this : then("turned", Transpose{permutation});
+}
+
+Shape Importer::Chain::shape() const {
+  if (!next_) return importer_.network_.node(last_).shape;
+  std::vector<const Shape*> inputs;
+  for (const NodeId input : next_->inputs) inputs.push_back(&importer_.network_.node(input).shape);
+  return duet::infer(label(node_), next_->op, inputs).shape;
+}
+
+NodeId Importer::Chain::id() {
+  if (next_) last_ = importer_.add(node_, next_->suffix, std::move(next_->op), std::move(next_->inputs), std::move(next_->weights));
+  next_.reset();
+  return last_;
+}
+
+void Importer::Chain::finish(int output) {
+  if (!next_) then("", Identity{});
+  const bool named = output == 0 || !has_output(node_, 0) || importer_.uses_[node_.output(0)] == 0;
+  const NodeId made = importer_.network_.add(importer_.unique(named ? label(node_) : node_.output(output)),
+                                             std::move(next_->op), std::move(next_->inputs));
+  importer_.give_format(made);
+  importer_.hold(made, std::move(next_->weights));
+  importer_.set_output(node_, made, output);
+  next_.reset();
+  last_ = made;
+}
+
 // --- What becomes of a node ---
 
 NodeId Importer::add(const NodeProto& node, std::string_view suffix, Operator op, NodeIds inputs,
@@ -446,7 +498,7 @@ void Importer::infer(const NodeProto& node) {
     }
     if (type.has_tensor_type()) {
       made.type = type.tensor_type().elem_type();
-      made.shape = bound("", type, nullptr);
+      if (inference_error_.empty()) made.shape = bound("", type, nullptr);  // else it is not whole
     }
     if (const auto declared = declared_.find(node.output(i)); declared != declared_.end()) {
       if (made.type == TensorProto::UNDEFINED) made.type = declared->second.first;

@@ -144,8 +144,9 @@ void Importer::dropout(const NodeProto& node) {
     mask.shape = shape(node, 0);
   }
   pass(node, "does nothing at inference");
-  const auto training = known(node, 2);
-  if (has(node, 2) && (!training || training->front() != 0)) {
+  const auto training = known(node, 2), ratio = known(node, 1);
+  const bool nothing = ratio && !ratio->empty() && ratio->front() == 0;
+  if (!nothing && has(node, 2) && (!training || training->empty() || training->front() != 0)) {
     entry_.fidelity = OnnxFidelity::approximated;
     entry_.note = "in training mode";
   }
