@@ -18,6 +18,7 @@ using onnx::NodeProto;
 using onnx::TensorProto;
 
 constexpr std::size_t most_computed = std::size_t{1} << 28;  // elements of a constant computed of others
+constexpr std::int64_t most_small_work = std::int64_t{1} << 27;  // the same of those whose numbers are followed
 constexpr std::int64_t most_work = std::int64_t{1} << 31;    // elements and MACs of all of them
 
 bool is_computed(const Value& value) {
@@ -103,6 +104,7 @@ std::vector<float> ConstantNumbers::computed(const std::string& name, const Node
     const AttributeProto* filling = attribute(node, "value");
     return std::vector<float>(static_cast<std::size_t>(size), filling == nullptr ? 0 : read_floats(filling->t(), source_).at(0));
   }
+  if (node.op_type() == "DequantizeLinear") return dequantised(node);
   onnx::ModelProto model = alone(name, node);
   std::vector<FloatTensor> inputs;
   std::set<std::string> seen;
@@ -130,6 +132,26 @@ std::vector<float> ConstantNumbers::computed(const std::string& name, const Node
   if (inputs.empty() || large || made.count(OnnxFidelity::approximated) > 0) throw unknown();
   spend(made.network.macs());
   return execute(made.network, made.weights, inputs).front().values;
+}
+
+/// (words − zero point) · scale; these are one for all, or one for each place along an axis.
+std::vector<float> ConstantNumbers::dequantised(const NodeProto& node) {
+  const Shape& of = shape_at(values_, node, 0);
+  std::vector<float> result = numbers(node.input(0));
+  const std::vector<float> scale = numbers(node.input(1));
+  const std::vector<float> zero = has(node, 2) ? numbers(node.input(2)) : std::vector<float>(scale.size(), 0);
+  std::size_t run = result.size();
+  if (scale.size() != 1) {
+    const std::size_t axis = axis_of(integer(node, "axis", 1), of.size());
+    run = static_cast<std::size_t>(count_of(Shape(of.begin() + static_cast<std::ptrdiff_t>(axis) + 1, of.end())));
+    if (static_cast<std::int64_t>(scale.size()) != of[axis]) throw Refusal("its scales do not fit the weights");
+  }
+  if (zero.size() != scale.size()) throw Refusal("its scales and zero points do not fit");
+  for (std::size_t i = 0; i < result.size(); ++i) {
+    const std::size_t at = i / run % scale.size();
+    result[i] = static_cast<float>((static_cast<double>(result[i]) - static_cast<double>(zero[at])) * static_cast<double>(scale[at]));
+  }
+  return result;
 }
 
 onnx::ModelProto ConstantNumbers::alone(const std::string& name, const NodeProto& node) const {
@@ -161,7 +183,7 @@ void ConstantNumbers::put_input(onnx::ModelProto& model, const std::string& name
   for (const std::int64_t extent : *operand.shape) type.mutable_shape()->add_dim()->set_dim_value(extent);
 }
 
-std::optional<std::vector<double>> ConstantNumbers::small(const std::string& name, const NodeProto& node) const {
+std::optional<std::vector<double>> ConstantNumbers::small(const std::string& name, const NodeProto& node) {
   constexpr double exact = 1 << 24;
   const auto followed = [&](const Value& value) {
     return value.data && value.shape && !value.data->empty() && value.data->size() <= most_folded &&
@@ -169,13 +191,15 @@ std::optional<std::vector<double>> ConstantNumbers::small(const std::string& nam
   };
   const auto& to = values_.at(name).shape;
   if (!to || count_of(*to) > static_cast<std::int64_t>(most_folded) || count_of(*to) == 0) return std::nullopt;
+  for (int i = 0; i < node.input_size(); ++i) {
+    if (has(node, i) && !followed(value_at(values_, node, i))) return std::nullopt;
+  }
   onnx::ModelProto model = alone(name, node);
   std::vector<FloatTensor> inputs;
   std::set<std::string> seen;
   for (int i = 0; i < node.input_size(); ++i) {
     if (!has(node, i) || !seen.insert(node.input(i)).second) continue;
     const Value& operand = value_at(values_, node, i);
-    if (!followed(operand)) return std::nullopt;
     if (inputs.empty()) {
       put_input(model, node.input(i));
       inputs.push_back({extents(*operand.shape), {operand.data->begin(), operand.data->end()}});
@@ -192,6 +216,9 @@ std::optional<std::vector<double>> ConstantNumbers::small(const std::string& nam
       return elements(one.shape) > static_cast<std::int64_t>(most_folded);
     });
     if (large || made.count(OnnxFidelity::approximated) > 0) return std::nullopt;
+    small_work_ += made.network.macs();
+    for (const Node& one : nodes) small_work_ += elements(one.shape);
+    if (small_work_ > most_small_work) return std::nullopt;
     const std::vector<float> values = execute(made.network, made.weights, inputs).front().values;
     return std::vector<double>(values.begin(), values.end());
   } catch (const std::exception&) {

@@ -30,7 +30,7 @@ class ConstantNumbers {
   FloatTensor turned(const std::string& name, const Shape& from);
   /// The numbers that a node makes of constants whose own are followed, wanted or not; nothing where they are many, beyond
   /// 2^24 and so not exact here, or duet does not know the operator.
-  std::optional<std::vector<double>> small(const std::string& name, const onnx::NodeProto& node) const;
+  std::optional<std::vector<double>> small(const std::string& name, const onnx::NodeProto& node);
 
  private:
   /// The numbers of a constant that a node computes, while other nodes are still to use them.
@@ -44,6 +44,7 @@ class ConstantNumbers {
   void compute(const std::string& name);
   /// What a node makes of constants: a network of that node alone says it.
   std::vector<float> computed(const std::string& name, const onnx::NodeProto& node);
+  std::vector<float> dequantised(const onnx::NodeProto& node);
   /// A model of the node alone, whose operands are inputs that `put` adds, or constants.
   onnx::ModelProto alone(const std::string& name, const onnx::NodeProto& node) const;
   void put_constant(onnx::ModelProto& model, const std::string& name) const;
@@ -56,7 +57,7 @@ class ConstantNumbers {
   const std::int64_t opset_;
   const WeightSource& source_;
   std::unordered_map<std::string, Computed> computed_;
-  std::int64_t work_ = 0;
+  std::int64_t work_ = 0, small_work_ = 0;
 };
 
 }  // namespace duet::onnx_graph

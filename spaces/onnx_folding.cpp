@@ -339,6 +339,9 @@ bool Importer::fold(const NodeProto& node) {
     learned = learned || value(node, i).learned;
     if (root.empty()) root = value(node, i).root;
   }
+  // The numbers are the parameters, not how they are scaled.
+  const bool scaled = type == "DequantizeLinear" && count_of(shape(node, 0)) > 1;
+  if (scaled) learned = false;
   // Parameters are conserved: what picks some of them is a part of the network.
   std::int64_t before = 0, after = 0;
   for (int i = 0; learned && i < node.input_size(); ++i) {
@@ -359,7 +362,8 @@ bool Importer::fold(const NodeProto& node) {
     made.constant = true;
     made.maker = &node;
     if (made.type == TensorProto::UNDEFINED) made.type = value(node, 0).type;
-    made.learned = learned && is_float(made.type);
+    made.learned = (learned || scaled) && is_float(made.type);
+    made.bits = type == "DequantizeLinear" ? 8 * static_cast<std::int64_t>(bytes_of(value(node, 0).type)) : value(node, 0).bits;
     made.root = root;
     if (!made.shape) output_shape(node, i);
     auto result = evaluate(values_, node, i);

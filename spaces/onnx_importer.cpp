@@ -165,7 +165,7 @@ void Importer::branch(const NodeProto& node, OnnxImport& result) {
 
 void Importer::read_initializers(const onnx::GraphProto& graph) {
   for (const TensorProto& tensor : graph.initializer()) {
-    if (&graph != &graph_ && values_.contains(tensor.name())) {
+    if (values_.contains(tensor.name())) {
       throw Refusal(fmt::format("'{}' is defined twice", tensor.name()));
     }
     Value value = read_tensor(tensor);
@@ -217,7 +217,9 @@ std::optional<Shape> Importer::bound(const std::string& name, const TypeProto& t
 
 void Importer::read_inputs() {
   std::vector<std::string> unbound;
+  std::set<std::string_view> seen;
   for (const auto& input : graph_.input()) {
+    if (!seen.insert(input.name()).second) throw Refusal(fmt::format("input '{}' is declared twice", input.name()));
     if (values_.contains(input.name())) continue;  // before IR version 4 initializers were inputs too
     const TypeProto& type = input.type();
     if (!type.has_tensor_type()) {
@@ -428,6 +430,12 @@ void Importer::quantised(const Value& x, const Value& weight) {
   if (weight.constant) format_.weight_bits = 8 * static_cast<std::int64_t>(bytes_of(weight.type));
   format_.activation_bits = 8 * static_cast<std::int64_t>(bytes_of(x.type));
   if (source_.wanted) throw Refusal("its weights are quantised, and are not read");
+}
+
+void Importer::words_of(const Value& x, const Value& weight) {
+  if (x.bits == 0 && weight.bits == 0) return;
+  if (weight.constant) format_.weight_bits = weight.bits;
+  format_.activation_bits = x.bits;
 }
 
 void Importer::set_output(const NodeProto& node, NodeId id, int output) {

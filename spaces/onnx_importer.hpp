@@ -119,6 +119,8 @@ class Importer {
   FloatTensor turned(const std::string& name, const Shape& from) { return constants_.turned(name, from); }
   /// The layer that follows has the words of the file.
   void quantised(const Value& x, const Value& weight);
+  /// Or those that the numbers of a layer of reals are made of.
+  void words_of(const Value& x, const Value& weight);
   void set_output(const onnx::NodeProto& node, NodeId id, int output = 0);
   /// Its output is its input.
   void pass(const onnx::NodeProto& node, const std::string& why);
@@ -137,6 +139,7 @@ class Importer {
   // --- One node (onnx_operators.cpp) ---
 
   void import(const onnx::NodeProto& node, const Pattern* pattern);
+  void foreign(const onnx::NodeProto& node);
   void import_pattern(const onnx::NodeProto& node, const Pattern& pattern);
   /// An operator that duet has not: shape and counts. `positions` are those of its inputs; empty: all of them.
   void other(const onnx::NodeProto& node, const std::string& why, std::int64_t macs = 0, std::int64_t parameters = 0,

@@ -17,11 +17,11 @@ void Importer::import(const NodeProto& node, const Pattern* pattern) {
   for (const AttributeProto& candidate : node.attribute()) {
     if (candidate.has_g() || candidate.graphs_size() > 0) throw Refusal("control flow is not supported");
   }
+  format_ = {};
   if (pattern != nullptr) {
     import_pattern(node, *pattern);
     return;
   }
-  format_ = {};
   check_attributes(node);
   for (int i = 0; i < node.input_size(); ++i) {
     if (has(node, i) && value(node, i).type == TensorProto::STRING) throw Refusal("strings are not supported");
@@ -31,7 +31,7 @@ void Importer::import(const NodeProto& node, const Pattern* pattern) {
   if (type == "Einsum") shape_einsum(node);
   if (fold(node)) return;
   if (node.domain() == own_domain && type == deformable_sampling) return sampling(node);
-  if (!node.domain().empty() && node.domain() != "ai.onnx") return other(node, "an operator from outside ONNX");
+  if (!node.domain().empty() && node.domain() != "ai.onnx") return foreign(node);
 
   if (type == "Conv" || type == "QLinearConv" || type == "ConvInteger") return convolution(node);
   if (type == "ConvTranspose") return transposed_convolution(node);
@@ -75,6 +75,14 @@ void Importer::import(const NodeProto& node, const Pattern* pattern) {
   if (type == "InstanceNormalization") return instance_normalization(node);
   if (type == "OneHot") shape_one_hot(node);
   return other(node, "its shape and counts only");
+}
+
+void Importer::foreign(const NodeProto& node) {
+  for (const std::string& output : node.output()) {
+    if (output.empty() || uses_[output] == 0 || values_.at(output).shape) continue;
+    throw Refusal(fmt::format("an operator from outside ONNX ('{}'), and the file does not say the shape of '{}'", node.domain(), output));
+  }
+  other(node, "an operator from outside ONNX");
 }
 
 void Importer::import_pattern(const NodeProto& node, const Pattern& pattern) {
@@ -121,6 +129,7 @@ void Importer::import_pattern(const NodeProto& node, const Pattern& pattern) {
       const auto second = values_.find(source);
       if (second == values_.end()) throw Refusal(fmt::format("input '{}' is not computed before it", source));
       const NodeId b = materialise(source, second->second);
+      words_of(found->second, second->second);
       rows.then("product", MatMul{true}, {b});
       unrowed(rows);
       break;
@@ -131,6 +140,7 @@ void Importer::import_pattern(const NodeProto& node, const Pattern& pattern) {
         throw Refusal(fmt::format("input {} does not fit weights {}", to_string(network_.node(x).shape),
                                   to_string(*weight.shape)));
       }
+      words_of(found->second, weight);
       rows.then("product", Linear{weight.shape->back(), true}, {},
                 {turned(pattern.weights[0], *weight.shape), tensor(pattern.weights[1], {weight.shape->back()})});
       unrowed(rows);
@@ -138,7 +148,8 @@ void Importer::import_pattern(const NodeProto& node, const Pattern& pattern) {
     }
   }
   values_[node.output(0)].type = type;
-  entry_.note = fmt::format("{} nodes as one", pattern.nodes.size() + 1);
+  const std::string words = format_ == NumberFormat{} ? "" : ", " + to_string(format_);
+  entry_.note = fmt::format("{} nodes as one{}", pattern.nodes.size() + 1, words);
   if (pattern.by_tanh) approximate(entry_.note + ": Gelu by tanh, as by erf");
 }
 

@@ -102,6 +102,7 @@ void Importer::elementwise(const NodeProto& node) {
   }
   align(node, inputs);
   finish(node, Elementwise{snake_case(type), settings.value_or(std::vector<float>{})}, inputs);
+  if (type == "DequantizeLinear") values_.at(node.output(0)).bits = 8 * static_cast<std::int64_t>(bytes_of(from));
 }
 
 /// Bounds that the network computes.

@@ -20,6 +20,7 @@ void Importer::gemm(const NodeProto& node) {
   NodeId a = input(node, 0);
   if (integer(node, "transA", 0) != 0) a = add(node, "transposed", Transpose{{1, 0}}, {a});
   const Value& b = weights(node, 1);
+  words_of(value(node, 0), b);
   const bool transposed = integer(node, "transB", 0) != 0;
   if (b.shape->size() != 2 || shape(node, 0).size() != 2) throw Refusal("takes matrices");
   const std::int64_t inner = (*b.shape)[transposed ? 1 : 0];
@@ -60,7 +61,7 @@ void Importer::matmul(const NodeProto& node) {
   const int second = quantized ? 3 : 1;
   const Shape a_shape = shape(node, 0), b_shape = shape(node, second);
   const Value& b = value(node, second);
-  if (node.op_type() != "MatMul") quantised(value(node, 0), b);
+  node.op_type() != "MatMul" ? quantised(value(node, 0), b) : words_of(value(node, 0), b);
   if (a_shape.empty() || b_shape.empty()) throw Refusal("takes no scalars");
   NodeId a = input(node, 0);
   if (b.constant && b_shape.size() == 2 && uses_[node.input(second)] == 1 && a_shape.size() >= 2) {

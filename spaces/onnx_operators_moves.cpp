@@ -15,7 +15,7 @@ using onnx::NodeProto;
 namespace {
 
 constexpr std::int64_t max_window = std::int64_t{1} << 31;
-constexpr std::int64_t most_masked = std::int64_t{1} << 28;  // elements of a mask
+constexpr std::int64_t most_masked = std::int64_t{1} << 24;  // elements of a mask
 
 }  // namespace
 
@@ -159,13 +159,13 @@ void Importer::pad(const NodeProto& node) {
     Slice rest{Ints(x_shape.size(), 0), x_shape, Ints(x_shape.size(), 1)};
     for (std::size_t i = 0; i < 2 * x_shape.size(); ++i) {
       const std::size_t axis = i % x_shape.size();
-      const std::int64_t cut = -std::min<std::int64_t>((*pads)[i], 0);
+      const std::int64_t cut = std::min(-std::min<std::int64_t>((*pads)[i], 0), x_shape[axis]);
       if (i < x_shape.size()) rest.starts[axis] = cut;
       rest.extents[axis] -= cut;
-      (*pads)[i] += cut;
+      (*pads)[i] = std::max<std::int64_t>((*pads)[i], 0);
     }
     if (std::any_of(rest.extents.begin(), rest.extents.end(), [](std::int64_t left) { return left < 1; })) {
-      return other(node, "cuts off more than there is");
+      throw Refusal(fmt::format("cuts off more than {} has", to_string(x_shape)));
     }
     x = add(node, "cut", rest, {x});
   }
@@ -299,6 +299,7 @@ void Importer::resize(const NodeProto& node) {
       }
     }
   }
+  if (extents(output_shape(node)).size() != extents(x_shape).size()) throw Refusal("its output has another number of dimensions");
   const std::string mode = text(node, "mode", "nearest");
   const auto coordinates = coordinates_of(node, x_shape, output_shape(node));
   if (!coordinates) approximate("its coordinates are not kept");

@@ -152,6 +152,7 @@ void Importer::top_k(const NodeProto& node) {
   const Shape x_shape = shape(node, 0);
   const std::size_t axis = axis_of(integer(node, "axis", -1), x_shape.size());
   const bool smallest = integer(node, "largest", 1) == 0;
+  if (output_shape(node).size() != x_shape.size()) throw Refusal("its output has another number of dimensions");
   const std::int64_t k = output_shape(node)[axis];
   const Ints turned = swapped(axis, x_shape.size());
   Chain from(*this, node, input(node, 0));

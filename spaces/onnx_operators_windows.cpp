@@ -118,7 +118,7 @@ void Importer::convolution(const NodeProto& node) {
     throw Refusal(fmt::format("weights {} with {} groups do not fit input {}", to_string(filters), groups,
                               to_string(image)));
   }
-  if (node.op_type() != "Conv") quantised(value(node, 0), weight);
+  node.op_type() != "Conv" ? quantised(value(node, 0), weight) : words_of(value(node, 0), weight);
   const bool shared = weight.constant && uses_[node.input(at)] > 1;
   const bool computed_bias = bias && !value(node, quantized ? 8 : 2).constant;
   if (!weight.constant || computed_bias || filters.size() > 4) {
@@ -152,6 +152,7 @@ void Importer::transposed_convolution(const NodeProto& node) {
     throw Refusal("weights do not fit the input");
   }
   const bool bias = has(node, 2);
+  words_of(value(node, 0), weight);
   const bool output_shape_given = attribute(node, "output_shape") != nullptr;
   if (!weight.constant || filters.size() > 4 || output_shape_given || text(node, "auto_pad", "NOTSET") != "NOTSET") {
     const std::int64_t macs = product_of(image, Shape(filters.begin() + 1, filters.end()));

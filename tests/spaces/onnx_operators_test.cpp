@@ -9,6 +9,7 @@
 #include <onnx/defs/parser.h>
 #include <onnx/onnx_pb.h>
 
+#include "core/errors.hpp"
 #include "core/random.hpp"
 #include "spaces/execution.hpp"
 #include "spaces/onnx.hpp"
@@ -342,6 +343,32 @@ TEST(OnnxOperators, LogarithmsOfASoftmax) {
   EXPECT_THAT(old.values, Pointwise(FloatNear(1e-5F), std::vector<float>(4, -std::log(4.0F))));
 }
 
+// --- Quantised files -----------------------------------------------------------------------------
+
+// Words of weights, scaled by channel; as PyTorch, TensorRT and onnxruntime write them.
+TEST(OnnxOperators, LayersOfDequantisedNumbersHaveTheirWords) {
+  const std::string weights =
+      "q = Constant<value = int8[2, 2, 1, 1] {1, -2, 3, 4}>() s = Constant<value_floats = [0.5, 2.0]>() z = Constant<value = int8[2] {0, 1}>() "
+      "w = DequantizeLinear<axis = 0>(q, s, z) ";
+  // Weights alone: the numbers are known.
+  const OnnxImport alone = read_graph("(float[1, 2, 1, 2] x) => (float[1, 2, 1, 2] y) { " + weights + "y = Conv(x, w) }");
+  EXPECT_EQ(alone.network.parameters(), 4);
+  EXPECT_EQ(alone.network.node(alone.network.output()).format, (NumberFormat{8, 0}));
+  EXPECT_THAT(results(alone, {counting({1, 2, 1, 2})}).at(0).values, ElementsAre(-2, -2.5, 12, 22));
+  // Activations too.
+  const std::string both = "(float[2, 2] x) => (float[2, 2] y) { a = Constant<value_float = 0.1>() o = Constant<value = uint8 {128}>() "
+                           "c = QuantizeLinear(x, a, o) d = DequantizeLinear(c, a, o) "
+                           "q = Constant<value = int8[2, 2] {1, -2, 3, 4}>() w = DequantizeLinear(q, a) y = ";
+  const OnnxImport product = read_graph(both + "Gemm(d, w) }");
+  EXPECT_EQ(product.network.parameters(), 4);
+  EXPECT_EQ(product.network.node(product.network.output()).format, (NumberFormat{8, 8}));
+  // What follows has words of its own.
+  const OnnxImport then = read_graph(both.substr(0, both.size() - 4) + "g = MatMul(d, w) r = Relu(g) m = MatMul(r, v) y = Add(m, b) }",
+                                     {{"v", drawn({2, 2}, "v")}, {"b", drawn({2}, "b")}});
+  EXPECT_EQ(then.network.node(*then.network.find("g")).format, (NumberFormat{8, 8}));
+  EXPECT_EQ(then.network.node(then.network.output()).format, NumberFormat{});
+}
+
 // --- Moves ---------------------------------------------------------------------------------------
 
 TEST(OnnxOperators, DepthAndSpace) {
@@ -425,6 +452,31 @@ TEST(OnnxOperators, ArithmeticOnShapesGoesFar) {
       "r = ReduceMax<axes = [0], keepdims = 0>(p) y = Expand(x, r) }");
   EXPECT_EQ(executed.count(OnnxFidelity::approximated), 0u);
   EXPECT_EQ(executed.network.node(executed.network.output()).op, Operator(Expand{{2, 6}}));
+}
+
+std::string why_not(const std::string& graph, const Held& weights = {}) {
+  try {
+    read_graph(graph, weights);
+  } catch (const ConfigError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(OnnxOperators, SayWhatDoesNotFit) {
+  using ::testing::HasSubstr;
+  EXPECT_EQ(why_not("(float[2] x, float[2] x) => (float[2] y) { y = Relu(x) }"), "m.onnx: input 'x' is declared twice");
+  EXPECT_THAT(why_not("(float[2, 3] x) => (float[n] y) { y = com.me.Mine(x) }"),
+              HasSubstr("(Mine): an operator from outside ONNX ('com.me'), and the file does not say the shape of 'y'"));
+  EXPECT_THAT(why_not("(float[1, 4, 2, 3] x) => (float[n] y) { y = SpaceToDepth<blocksize = 2>(x) }"), HasSubstr("blocks of 2 do not fit (1, 4, 2, 3)"));
+  EXPECT_THAT(why_not("(float[2, 3, 4] x) => (float[n, m, k] y) { y = InstanceNormalization(x, s, s) }", {{"s", {{2}, {1, 1}}}}),
+              HasSubstr("its scale and shift do not fit the channels"));
+  EXPECT_THAT(why_not("(float[3] x) => (float[3] y) { z = Constant<value_floats = [0.0]>() i = Constant<value = int64[1, 1] {7}>() "
+                      "u = Constant<value_floats = [5.0]>() m = ScatterND(z, i, u) y = Add(x, m) }"),
+              HasSubstr("node 'm' (ScatterND): an index is out of range"));
+  // More is cut off than there is, by numbers at the end of their range.
+  EXPECT_THAT(why_not("(float[1, 4] x) => (float[n, m] y) { p = Constant<value_ints = [-9223372036854775807, 0, -9223372036854775807, 0]>() "
+                      "y = Pad(x, p) }"), HasSubstr("(Pad): cuts off more than (1, 4) has"));
 }
 
 TEST(OnnxOperators, DropsNothingWithoutARatio) {
