@@ -105,7 +105,10 @@ struct Attributes {
     node["before"] = op.before;
     node["after"] = op.after;
   }
-  void operator()(const Resize& op) const { node["mode"] = op.mode; }
+  void operator()(const Resize& op) const {
+    node["mode"] = op.mode;
+    if (op.coordinates != "half_pixel") node["coordinates"] = op.coordinates;
+  }
   void operator()(const TopK& op) const {
     node["k"] = op.k;
     node["indices"] = op.indices;

@@ -378,7 +378,7 @@ at::Tensor resized(const at::Tensor& x, const Resize& op, std::int64_t first) {
     if (in == out) continue;
     const at::Tensor weights = at::zeros({in, out});
     for (std::int64_t i = 0; i < out; ++i) {
-      for (const InterpolationTap& tap : interpolation_taps(op.mode, i, in, out)) {
+      for (const InterpolationTap& tap : interpolation_taps(op, i, in, out)) {
         weights.data_ptr<float>()[tap.source * out + i] += static_cast<float>(tap.weight);
       }
     }

@@ -550,7 +550,7 @@ class Step {
       const std::int64_t run = extent(shape, axis + 1, shape.size()), blocks = extent(shape, 0, axis);
       std::vector<double> next(index(blocks * out * run), 0);
       for (std::int64_t i = 0; i < out; ++i) {
-        for (const auto& [source, weight] : interpolation_taps(op.mode, i, in, out)) {
+        for (const auto& [source, weight] : interpolation_taps(op, i, in, out)) {
           for (std::int64_t block = 0; block < blocks; ++block) {
             for (std::int64_t k = 0; k < run; ++k) {
               next[index((block * out + i) * run + k)] += weight * values[index((block * in + source) * run + k)];
@@ -679,11 +679,16 @@ bool is_executable(const Node& node) {
   return !std::holds_alternative<Other>(node.op);
 }
 
-std::vector<InterpolationTap> interpolation_taps(const std::string& mode, std::int64_t i, std::int64_t in,
-                                                 std::int64_t out) {
-  const double x = (static_cast<double>(i) + 0.5) * static_cast<double>(in) / static_cast<double>(out) - 0.5;
+std::vector<InterpolationTap> interpolation_taps(const Resize& op, std::int64_t i, std::int64_t in, std::int64_t out) {
+  const std::string& mode = op.mode;
+  const auto position = static_cast<double>(i), from = static_cast<double>(in), to = static_cast<double>(out);
+  const bool asymmetric = op.coordinates == "asymmetric";
+  const bool corners = op.coordinates == "align_corners";
+  double x = (position + 0.5) * from / to - 0.5;
+  if (asymmetric) x = position * from / to;
+  if (corners) x = out == 1 ? 0 : position * (from - 1) / (to - 1);
   const auto inside = [in](double at) { return std::clamp<std::int64_t>(static_cast<std::int64_t>(at), 0, in - 1); };
-  if (mode == "nearest") return {{inside(std::ceil(x - 0.5)), 1}};
+  if (mode == "nearest") return {{inside(asymmetric ? std::floor(x) : std::ceil(x - 0.5)), 1}};
   const double floor = std::floor(x), t = x - floor;
   if (mode == "linear") return {{inside(floor), 1 - t}, {inside(floor + 1), t}};
   constexpr double a = -0.75;

@@ -29,9 +29,8 @@ struct InterpolationTap {
   double weight = 1;
 };
 
-/// Of element `i` of `out`, of a dimension that had `in`: ONNX's Resize with coordinates of half pixels. `mode` is
-/// "nearest", "linear" or "cubic" (Keys, "Cubic convolution interpolation for digital image processing", 1981, with
-/// a = −0.75).
-std::vector<InterpolationTap> interpolation_taps(const std::string& mode, std::int64_t i, std::int64_t in, std::int64_t out);
+/// Of element `i` of `out`, of a dimension that had `in`: ONNX's Resize (Keys, "Cubic convolution interpolation for digital
+/// image processing", 1981, with a = −0.75).
+std::vector<InterpolationTap> interpolation_taps(const Resize& op, std::int64_t i, std::int64_t in, std::int64_t out);
 
 }  // namespace duet

@@ -650,9 +650,10 @@ class AttributeHasher {
     hash_shape(after);
   }
   void operator()(const Resize& op) const {
-    const auto& [shape, mode] = op;
+    const auto& [shape, mode, coordinates] = op;
     hash_shape(shape);
     hasher_.add(std::string_view(mode));
+    if (coordinates != "half_pixel") hasher_.add(std::string_view(coordinates));
   }
   void operator()(const Expand& op) const {
     const auto& [shape] = op;

@@ -260,10 +260,13 @@ struct Pad {
   bool operator==(const Pad&) const = default;
 };
 
-/// Resampling to a shape of the same rank; `mode` is "nearest", "linear" or "cubic".
+/// Resampling to a shape of the same rank; `mode` is "nearest", "linear" or "cubic". `coordinates` says where element i of
+/// `out` lies among `in`, as ONNX names it: "half_pixel" is (i + 1/2)·in/out − 1/2, "align_corners" i·(in − 1)/(out − 1),
+/// "asymmetric" i·in/out. The nearest is the element there, of two the lower one; with "asymmetric" the last one before.
 struct Resize {
   Shape shape;
   std::string mode = "nearest";
+  std::string coordinates = "half_pixel";
   bool operator==(const Resize&) const = default;
 };
 

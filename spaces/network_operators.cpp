@@ -157,10 +157,13 @@ std::vector<OperatorKind> make_kinds() {
        [](Values v) -> Operator { return Slice{v[0].list, v[1].list, v[2].list}; }},
       {"pad", 1, 1, {list("before"), list("after")}, {},
        [](Values v) -> Operator { return Pad{v[0].list, v[1].list}; }},
-      {"resize", 1, 1, {list("shape"), word("mode", {"nearest", "linear", "cubic"}, 0)}, {},
+      {"resize", 1, 1,
+       {list("shape"), word("mode", {"nearest", "linear", "cubic"}, 0),
+        word("coordinates", {"half_pixel", "align_corners", "asymmetric"}, 0)}, {},
        [](Values v) -> Operator {
          static constexpr const char* modes[] = {"nearest", "linear", "cubic"};
-         return Resize{v[0].list, modes[whole(v[1])]};
+         static constexpr const char* coordinates[] = {"half_pixel", "align_corners", "asymmetric"};
+         return Resize{v[0].list, modes[whole(v[1])], coordinates[whole(v[2])]};
        }},
       {"expand", 1, 1, {list("shape")}, {}, [](Values v) -> Operator { return Expand{v[0].list}; }},
       {"top_k", 1, 1, {required("k"), flag("indices", false)}, {},

@@ -1,6 +1,7 @@
 #include "spaces/onnx_constants.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <fmt/format.h>
 #include <onnx/onnx_pb.h>
 #include <set>
@@ -17,6 +18,7 @@ using onnx::NodeProto;
 using onnx::TensorProto;
 
 constexpr std::size_t most_computed = std::size_t{1} << 28;  // elements of a constant computed of others
+constexpr std::int64_t most_small_work = std::int64_t{1} << 27;  // the same of those whose numbers are followed
 constexpr std::int64_t most_work = std::int64_t{1} << 31;    // elements and MACs of all of them
 
 bool is_computed(const Value& value) {
@@ -102,9 +104,8 @@ std::vector<float> ConstantNumbers::computed(const std::string& name, const Node
     const AttributeProto* filling = attribute(node, "value");
     return std::vector<float>(static_cast<std::size_t>(size), filling == nullptr ? 0 : read_floats(filling->t(), source_).at(0));
   }
-  onnx::ModelProto model;
-  model.add_opset_import()->set_version(opset_);
-  *model.mutable_graph()->add_node() = node;
+  if (node.op_type() == "DequantizeLinear") return dequantised(node);
+  onnx::ModelProto model = alone(name, node);
   std::vector<FloatTensor> inputs;
   std::set<std::string> seen;
   for (int i = 0; i < node.input_size(); ++i) {
@@ -116,31 +117,113 @@ std::vector<float> ConstantNumbers::computed(const std::string& name, const Node
     spend(count_of(shape_at(values_, node, i)));
     const Value& operand = value_at(values_, node, i);
     if (operand.data && !is_float(operand.type)) {  // shapes and positions
-      TensorProto& made = *model.mutable_graph()->add_initializer();
-      made.set_name(node.input(i));
-      made.set_data_type(TensorProto::INT64);
-      for (const std::int64_t extent : *operand.shape) made.add_dims(extent);
-      for (const double element : *operand.data) made.add_int64_data(whole(element));
+      put_constant(model, node.input(i));
       continue;
     }
-    auto& info = *model.mutable_graph()->add_input();
-    info.set_name(node.input(i));
-    auto& type = *info.mutable_type()->mutable_tensor_type();
-    type.set_elem_type(operand.type);
-    type.mutable_shape();
-    for (const std::int64_t extent : shape_at(values_, node, i)) type.mutable_shape()->add_dim()->set_dim_value(extent);
+    put_input(model, node.input(i));
     inputs.push_back(tensor(node.input(i), extents(shape_at(values_, node, i))));
   }
-  model.mutable_graph()->add_output()->set_name(name);
-  OnnxImport alone;
-  if (!inputs.empty()) Importer(model, {}, source_).run(alone);
-  const auto nodes = alone.network.nodes();
-  const bool large = std::any_of(nodes.begin(), nodes.end(), [](const Node& made) {
-    return elements(made.shape) > static_cast<std::int64_t>(most_computed);
+  OnnxImport made;
+  if (!inputs.empty()) Importer(model, {}, source_).run(made);
+  const auto nodes = made.network.nodes();
+  const bool large = std::any_of(nodes.begin(), nodes.end(), [](const Node& one) {
+    return elements(one.shape) > static_cast<std::int64_t>(most_computed);
   });
-  if (inputs.empty() || large || alone.count(OnnxFidelity::approximated) > 0) throw unknown();
-  spend(alone.network.macs());
-  return execute(alone.network, alone.weights, inputs).front().values;
+  if (inputs.empty() || large || made.count(OnnxFidelity::approximated) > 0) throw unknown();
+  spend(made.network.macs());
+  return execute(made.network, made.weights, inputs).front().values;
+}
+
+/// (words − zero point) · scale; these are one for all, or one for each place along an axis.
+std::vector<float> ConstantNumbers::dequantised(const NodeProto& node) {
+  const Shape& of = shape_at(values_, node, 0);
+  std::vector<float> result = numbers(node.input(0));
+  const std::vector<float> scale = numbers(node.input(1));
+  const std::vector<float> zero = has(node, 2) ? numbers(node.input(2)) : std::vector<float>(scale.size(), 0);
+  std::size_t run = result.size();
+  if (scale.size() != 1) {
+    const std::size_t axis = axis_of(integer(node, "axis", 1), of.size());
+    run = static_cast<std::size_t>(count_of(Shape(of.begin() + static_cast<std::ptrdiff_t>(axis) + 1, of.end())));
+    if (static_cast<std::int64_t>(scale.size()) != of[axis]) throw Refusal("its scales do not fit the weights");
+  }
+  if (zero.size() != scale.size()) throw Refusal("its scales and zero points do not fit");
+  for (std::size_t i = 0; i < result.size(); ++i) {
+    const std::size_t at = i / run % scale.size();
+    result[i] = static_cast<float>((static_cast<double>(result[i]) - static_cast<double>(zero[at])) * static_cast<double>(scale[at]));
+  }
+  return result;
+}
+
+onnx::ModelProto ConstantNumbers::alone(const std::string& name, const NodeProto& node) const {
+  onnx::ModelProto model;
+  model.add_opset_import()->set_version(opset_);
+  *model.mutable_graph()->add_node() = node;
+  model.mutable_graph()->add_output()->set_name(name);
+  return model;
+}
+
+void ConstantNumbers::put_constant(onnx::ModelProto& model, const std::string& name) const {
+  const Value& operand = values_.at(name);
+  TensorProto& made = *model.mutable_graph()->add_initializer();
+  made.set_name(name);
+  made.set_data_type(is_float(operand.type) ? TensorProto::FLOAT : TensorProto::INT64);
+  for (const std::int64_t extent : *operand.shape) made.add_dims(extent);
+  for (const double element : *operand.data) {
+    is_float(operand.type) ? made.add_float_data(static_cast<float>(element)) : made.add_int64_data(whole(element));
+  }
+}
+
+void ConstantNumbers::put_input(onnx::ModelProto& model, const std::string& name) const {
+  const Value& operand = values_.at(name);
+  auto& info = *model.mutable_graph()->add_input();
+  info.set_name(name);
+  auto& type = *info.mutable_type()->mutable_tensor_type();
+  type.set_elem_type(operand.type);
+  type.mutable_shape();
+  for (const std::int64_t extent : *operand.shape) type.mutable_shape()->add_dim()->set_dim_value(extent);
+}
+
+std::optional<std::vector<double>> ConstantNumbers::small(const std::string& name, const NodeProto& node) {
+  constexpr double exact = 1 << 24;
+  const auto followed = [&](const Value& value) {
+    return value.data && value.shape && !value.data->empty() && value.data->size() <= most_folded &&
+           std::all_of(value.data->begin(), value.data->end(), [&](double x) { return std::abs(x) <= exact; });
+  };
+  const auto& to = values_.at(name).shape;
+  if (!to || count_of(*to) > static_cast<std::int64_t>(most_folded) || count_of(*to) == 0) return std::nullopt;
+  for (int i = 0; i < node.input_size(); ++i) {
+    if (has(node, i) && !followed(value_at(values_, node, i))) return std::nullopt;
+  }
+  onnx::ModelProto model = alone(name, node);
+  std::vector<FloatTensor> inputs;
+  std::set<std::string> seen;
+  for (int i = 0; i < node.input_size(); ++i) {
+    if (!has(node, i) || !seen.insert(node.input(i)).second) continue;
+    const Value& operand = value_at(values_, node, i);
+    if (inputs.empty()) {
+      put_input(model, node.input(i));
+      inputs.push_back({extents(*operand.shape), {operand.data->begin(), operand.data->end()}});
+    } else {
+      put_constant(model, node.input(i));
+    }
+  }
+  if (inputs.empty()) return std::nullopt;
+  try {
+    OnnxImport made;
+    Importer(model, {}, WeightSource{true, std::nullopt}).run(made);
+    const auto nodes = made.network.nodes();
+    const bool large = std::any_of(nodes.begin(), nodes.end(), [](const Node& one) {
+      return elements(one.shape) > static_cast<std::int64_t>(most_folded);
+    });
+    if (large || made.count(OnnxFidelity::approximated) > 0) return std::nullopt;
+    small_work_ += made.network.macs();
+    for (const Node& one : nodes) small_work_ += elements(one.shape);
+    if (small_work_ > most_small_work) return std::nullopt;
+    const std::vector<float> values = execute(made.network, made.weights, inputs).front().values;
+    return std::vector<double>(values.begin(), values.end());
+  } catch (const std::exception&) {
+    return std::nullopt;  // refused, or nothing that can be executed
+  }
 }
 
 }  // namespace duet::onnx_graph

@@ -2,6 +2,7 @@
 /// The numbers of a file's constants, for the weights of the network.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -9,6 +10,10 @@
 #include "spaces/onnx_graph.hpp"
 #include "spaces/onnx_patterns.hpp"
 #include "spaces/weights.hpp"
+
+namespace onnx {
+class ModelProto;
+}
 
 namespace duet::onnx_graph {
 
@@ -23,6 +28,9 @@ class ConstantNumbers {
   FloatTensor tensor(const std::string& name, Shape to);
   /// A matrix (in, out) of the file as (out, in).
   FloatTensor turned(const std::string& name, const Shape& from);
+  /// The numbers that a node makes of constants whose own are followed, wanted or not; nothing where they are many, beyond
+  /// 2^24 and so not exact here, or duet does not know the operator.
+  std::optional<std::vector<double>> small(const std::string& name, const onnx::NodeProto& node);
 
  private:
   /// The numbers of a constant that a node computes, while other nodes are still to use them.
@@ -36,6 +44,11 @@ class ConstantNumbers {
   void compute(const std::string& name);
   /// What a node makes of constants: a network of that node alone says it.
   std::vector<float> computed(const std::string& name, const onnx::NodeProto& node);
+  std::vector<float> dequantised(const onnx::NodeProto& node);
+  /// A model of the node alone, whose operands are inputs that `put` adds, or constants.
+  onnx::ModelProto alone(const std::string& name, const onnx::NodeProto& node) const;
+  void put_constant(onnx::ModelProto& model, const std::string& name) const;
+  void put_input(onnx::ModelProto& model, const std::string& name) const;
   void release(const std::string& name);
   void spend(std::int64_t work);
 
@@ -44,7 +57,7 @@ class ConstantNumbers {
   const std::int64_t opset_;
   const WeightSource& source_;
   std::unordered_map<std::string, Computed> computed_;
-  std::int64_t work_ = 0;
+  std::int64_t work_ = 0, small_work_ = 0;
 };
 
 }  // namespace duet::onnx_graph

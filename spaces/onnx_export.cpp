@@ -461,7 +461,10 @@ class Exporter {
   }
 
   void write(const Resize& op) {
-    set(add("Resize", node().name, {input(), "", "", integers("sizes", op.shape)}), "mode", op.mode);
+    NodeProto& made = add("Resize", node().name, {input(), "", "", integers("sizes", op.shape)});
+    set(made, "mode", op.mode);
+    if (op.coordinates != "half_pixel") set(made, "coordinate_transformation_mode", op.coordinates);
+    if (op.coordinates == "asymmetric" && op.mode == "nearest") set(made, "nearest_mode", "floor");
   }
 
   void write(const Expand& op) { add("Expand", node().name, {input(), integers("shape", op.shape)}); }

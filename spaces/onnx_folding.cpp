@@ -55,6 +55,7 @@ std::optional<std::vector<double>> arithmetic(const std::string& type,
       {"Equal", [](double a, double b) { return a == b ? 1.0 : 0.0; }},
       {"Less", [](double a, double b) { return a < b ? 1.0 : 0.0; }},
       {"Greater", [](double a, double b) { return a > b ? 1.0 : 0.0; }},
+      {"Mod", [](double a, double b) { return a - std::floor(a / b) * b; }},
   };
   using Unary = double (*)(double);
   static const std::map<std::string, Unary> unary{
@@ -71,6 +72,7 @@ std::optional<std::vector<double>> arithmetic(const std::string& type,
     return (*in[operand])[in[operand]->size() == 1 ? 0 : i];
   };
   std::vector<double> result(size);
+  if (type == "Mod" && !whole) return std::nullopt;
   if (const auto found = binary.find(type); found != binary.end() && in.size() == 2) {
     for (std::size_t i = 0; i < size; ++i) {
       result[i] = found->second(at(0, i), at(1, i));
@@ -102,6 +104,16 @@ bool is_random(const std::string& type) {
 }
 
 }  // namespace
+
+std::vector<float> triangle_of(const Shape& matrix, bool upper, std::int64_t k) {
+  std::vector<float> mask;
+  for (std::int64_t row = 0; row < matrix[0]; ++row) {
+    for (std::int64_t column = 0; column < matrix[1]; ++column) {
+      mask.push_back((upper ? column - row >= k : column - row <= k) ? 1.0F : 0.0F);
+    }
+  }
+  return mask;
+}
 
 Slice slice_of(const Values& values, const NodeProto& node) {
   const Shape x_shape = shape_at(values, node, 0);
@@ -138,8 +150,56 @@ Slice slice_of(const Values& values, const NodeProto& node) {
   return op;
 }
 
-std::optional<std::vector<double>> evaluate(const Values& values, const NodeProto& node) {
+namespace {
+
+/// Piece `output` of a Split.
+std::optional<std::vector<double>> piece(const Values& values, const NodeProto& node, int output) {
+  const Shape& from = shape_at(values, node, 0);
+  const auto& whole_data = value_at(values, node, 0).data;
+  const std::size_t axis = axis_of(integer(node, "axis", 0), from.size());
+  std::int64_t first = 0;
+  for (int i = 0; i < output; ++i) {
+    if (node.output(i).empty() || !values.at(node.output(i)).shape) return std::nullopt;
+    first += values.at(node.output(i)).shape->at(axis);
+  }
+  const auto& to = values.at(node.output(output)).shape;
+  if (!whole_data || !to || to->size() != from.size() || first + (*to)[axis] > from[axis]) return std::nullopt;
+  const Ints strides = strides_of(from);
+  return picked(*whole_data, first * strides[axis], *to, strides);
+}
+
+/// Pieces of the first operand, where the second points, are those of the third: masks of windows are made so.
+std::optional<std::vector<double>> scattered(const Values& values, const NodeProto& node) {
+  const Shape &to = shape_at(values, node, 0), &indices = shape_at(values, node, 1);
+  const auto &data = value_at(values, node, 0).data, &at = value_at(values, node, 1).data;
+  const auto& updates = value_at(values, node, 2).data;
+  if (!data || !at || !updates || indices.empty() || text(node, "reduction", "none") != "none") return std::nullopt;
+  const auto depth = static_cast<std::size_t>(indices.back());
+  if (depth == 0 || depth > to.size()) throw Refusal("its indices do not fit");
+  const Ints strides = strides_of(to);
+  const auto size = static_cast<std::size_t>(strides[depth - 1]);
+  if (updates->size() != at->size() / depth * size) throw Refusal("its updates do not fit");
+  std::vector<double> result = *data;
+  for (std::size_t i = 0; i * depth < at->size(); ++i) {
+    std::int64_t first = 0;
+    for (std::size_t k = 0; k < depth; ++k) {
+      std::int64_t index = whole((*at)[i * depth + k]);
+      if (index < 0) index += to[k];
+      if (index < 0 || index >= to[k]) throw Refusal("an index is out of range");
+      first += index * strides[k];
+    }
+    std::copy_n(updates->begin() + static_cast<std::ptrdiff_t>(i * size), size, result.begin() + static_cast<std::ptrdiff_t>(first));
+  }
+  return result;
+}
+
+}  // namespace
+
+std::optional<std::vector<double>> evaluate(const Values& values, const NodeProto& node, int output) {
   const std::string& type = node.op_type();
+  if (type == "Split") return piece(values, node, output);
+  if (output > 0) return std::nullopt;
+  if (type == "ScatterND") return scattered(values, node);
   std::vector<const std::vector<double>*> in;
   for (int i = 0; i < node.input_size(); ++i) {
     if (!has(node, i)) return std::nullopt;
@@ -227,6 +287,16 @@ std::optional<std::vector<double>> evaluate(const Values& values, const NodeProt
     }
     return result;
   }
+  const bool given_diagonal = node.input_size() < 2 || in[1]->size() == 1;
+  if (type == "Trilu" && shape_at(values, node, 0).size() == 2 && given_diagonal) {
+    const std::int64_t k = node.input_size() < 2 ? 0 : duet::onnx_graph::whole(in[1]->front());
+    const std::vector<float> mask = triangle_of(shape_at(values, node, 0), integer(node, "upper", 1) != 0, k);
+    std::vector<double> result = *in[0];
+    for (std::size_t i = 0; i < result.size(); ++i) {
+      if (mask[i] == 0) result[i] = 0;
+    }
+    return result;
+  }
   if (type == "ReduceProd" || type == "ReduceSum") {
     if (shape_at(values, node, 0).size() > 1) return std::nullopt;
     double result = type == "ReduceProd" ? 1 : 0;
@@ -269,6 +339,9 @@ bool Importer::fold(const NodeProto& node) {
     learned = learned || value(node, i).learned;
     if (root.empty()) root = value(node, i).root;
   }
+  // The numbers are the parameters, not how they are scaled.
+  const bool scaled = type == "DequantizeLinear" && count_of(shape(node, 0)) > 1;
+  if (scaled) learned = false;
   // Parameters are conserved: what picks some of them is a part of the network.
   std::int64_t before = 0, after = 0;
   for (int i = 0; learned && i < node.input_size(); ++i) {
@@ -283,18 +356,20 @@ bool Importer::fold(const NodeProto& node) {
                   type == "Einsum")) {
     return false;
   }
-  std::optional<std::vector<double>> result = evaluate(values_, node);
   for (int i = 0; i < node.output_size(); ++i) {
     if (node.output(i).empty()) continue;
     Value& made = values_.at(node.output(i));
     made.constant = true;
     made.maker = &node;
     if (made.type == TensorProto::UNDEFINED) made.type = value(node, 0).type;
-    made.learned = learned && is_float(made.type);
+    made.learned = (learned || scaled) && is_float(made.type);
+    made.bits = type == "DequantizeLinear" ? 8 * static_cast<std::int64_t>(bytes_of(value(node, 0).type)) : value(node, 0).bits;
     made.root = root;
     if (!made.shape) output_shape(node, i);
-    if (i == 0 && result && result->size() == static_cast<std::size_t>(count_of(*made.shape))) {
-      made.data = result;
+    auto result = evaluate(values_, node, i);
+    if (!result && i == 0) result = constants_.small(node.output(i), node);
+    if (result && result->size() == static_cast<std::size_t>(count_of(*made.shape))) {
+      made.data = *result;
     }
   }
   if (type == "ConstantOfShape") {

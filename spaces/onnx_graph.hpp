@@ -44,6 +44,7 @@ struct Value {
   std::optional<std::vector<double>> data;  ///< of small constants; exact for integers up to 2^53
   bool constant = false;                    ///< known before the network runs
   bool learned = false;                     ///< a constant that is a parameter
+  std::int64_t bits = 0;                    ///< of the words that a DequantizeLinear has made it of
   std::string root;                         ///< the initializer that a constant was made of
   const onnx::TensorProto* source = nullptr;  ///< the tensor of the file that a constant is
   const onnx::NodeProto* maker = nullptr;  ///< the node of the file that computes a constant

@@ -165,7 +165,7 @@ void Importer::branch(const NodeProto& node, OnnxImport& result) {
 
 void Importer::read_initializers(const onnx::GraphProto& graph) {
   for (const TensorProto& tensor : graph.initializer()) {
-    if (&graph != &graph_ && values_.contains(tensor.name())) {
+    if (values_.contains(tensor.name())) {
       throw Refusal(fmt::format("'{}' is defined twice", tensor.name()));
     }
     Value value = read_tensor(tensor);
@@ -217,7 +217,9 @@ std::optional<Shape> Importer::bound(const std::string& name, const TypeProto& t
 
 void Importer::read_inputs() {
   std::vector<std::string> unbound;
+  std::set<std::string_view> seen;
   for (const auto& input : graph_.input()) {
+    if (!seen.insert(input.name()).second) throw Refusal(fmt::format("input '{}' is declared twice", input.name()));
     if (values_.contains(input.name())) continue;  // before IR version 4 initializers were inputs too
     const TypeProto& type = input.type();
     if (!type.has_tensor_type()) {
@@ -339,6 +341,58 @@ NodeId Importer::materialise(const std::string& name, Value& found) {
 
 NodeId Importer::input(const NodeProto& node, int i) { return materialise(node.input(i), value(node, i)); }
 
+NodeId Importer::fixed(const NodeProto& node, std::string_view suffix, double number) {
+  return add(node, suffix, Constant{{1}, false}, {}, {{{1}, {static_cast<float>(number)}}});
+}
+
+NodeId Importer::per_channel(const NodeProto& node, int i, std::size_t rank) {
+  const NodeId flat = input(node, i);
+  Shape aligned(rank - 1, 1);
+  aligned[0] = count_of(shape(node, i));
+  return add(node, "per_channel", Reshape{aligned}, {flat});
+}
+
+// --- Operators one after another ---
+
+Importer::Chain& Importer::Chain::then(std::string_view suffix, Operator op, const NodeIds& more,
+                                       std::vector<FloatTensor> weights) {
+  NodeIds inputs{id()};
+  for (const NodeId other : more) inputs.push_back(other);
+  next_ = Step{suffix, std::move(op), std::move(inputs), std::move(weights)};
+  return *this;
+}
+
+Importer::Chain& Importer::Chain::reshape(const Shape& to) { return shape() == to ? *this : then("shaped", Reshape{to}); }
+
+Importer::Chain& Importer::Chain::transpose(const Ints& permutation) {
+  return std::is_sorted(permutation.begin(), permutation.end()) ? *this : then("turned", Transpose{permutation});
+}
+
+Shape Importer::Chain::shape() const {
+  if (!next_) return importer_.network_.node(last_).shape;
+  std::vector<const Shape*> inputs;
+  for (const NodeId input : next_->inputs) inputs.push_back(&importer_.network_.node(input).shape);
+  return duet::infer(label(node_), next_->op, inputs).shape;
+}
+
+NodeId Importer::Chain::id() {
+  if (next_) last_ = importer_.add(node_, next_->suffix, std::move(next_->op), std::move(next_->inputs), std::move(next_->weights));
+  next_.reset();
+  return last_;
+}
+
+void Importer::Chain::finish(int output) {
+  if (!next_) then("", Identity{});
+  const bool named = output == 0 || !has_output(node_, 0) || importer_.uses_[node_.output(0)] == 0;
+  const NodeId made = importer_.network_.add(importer_.unique(named ? label(node_) : node_.output(output)),
+                                             std::move(next_->op), std::move(next_->inputs));
+  importer_.give_format(made);
+  importer_.hold(made, std::move(next_->weights));
+  importer_.set_output(node_, made, output);
+  next_.reset();
+  last_ = made;
+}
+
 // --- What becomes of a node ---
 
 NodeId Importer::add(const NodeProto& node, std::string_view suffix, Operator op, NodeIds inputs,
@@ -376,6 +430,12 @@ void Importer::quantised(const Value& x, const Value& weight) {
   if (weight.constant) format_.weight_bits = 8 * static_cast<std::int64_t>(bytes_of(weight.type));
   format_.activation_bits = 8 * static_cast<std::int64_t>(bytes_of(x.type));
   if (source_.wanted) throw Refusal("its weights are quantised, and are not read");
+}
+
+void Importer::words_of(const Value& x, const Value& weight) {
+  if (x.bits == 0 && weight.bits == 0) return;
+  if (weight.constant) format_.weight_bits = weight.bits;
+  format_.activation_bits = x.bits;
 }
 
 void Importer::set_output(const NodeProto& node, NodeId id, int output) {
@@ -446,7 +506,7 @@ void Importer::infer(const NodeProto& node) {
     }
     if (type.has_tensor_type()) {
       made.type = type.tensor_type().elem_type();
-      made.shape = bound("", type, nullptr);
+      if (inference_error_.empty()) made.shape = bound("", type, nullptr);  // else it is not whole
     }
     if (const auto declared = declared_.find(node.output(i)); declared != declared_.end()) {
       if (made.type == TensorProto::UNDEFINED) made.type = declared->second.first;

@@ -60,6 +60,33 @@ class Importer {
 
   // --- Services: values, what becomes of a node (onnx_importer.cpp) ---
 
+  /// Operators one after another, the last of which bears the node's name.
+  class Chain {
+   public:
+    Chain(Importer& importer, const onnx::NodeProto& node, NodeId first)
+        : importer_(importer), node_(node), last_(first) {}
+    /// The operator takes what the one before has made, then `more`.
+    Chain& then(std::string_view suffix, Operator op, const NodeIds& more = {}, std::vector<FloatTensor> weights = {});
+    Chain& reshape(const Shape& to);                ///< where it has another shape
+    Chain& transpose(const Ints& permutation);  ///< where it moves anything
+    Shape shape() const;                            ///< of what has been made so far
+    NodeId id();                                    ///< of what has been made so far
+    /// What has been made is the node's output.
+    void finish(int output = 0);
+
+   private:
+    struct Step {
+      std::string_view suffix;
+      Operator op;
+      NodeIds inputs;
+      std::vector<FloatTensor> weights;
+    };
+    Importer& importer_;
+    const onnx::NodeProto& node_;
+    NodeId last_;
+    std::optional<Step> next_;
+  };
+
   std::string unique(const std::string& name);
   Value& value(const onnx::NodeProto& node, int i) { return value_at(values_, node, i); }
   const Shape& shape(const onnx::NodeProto& node, int i) const { return shape_at(values_, node, i); }
@@ -75,6 +102,10 @@ class Importer {
   const Shape& output_shape(const onnx::NodeProto& node, int i = 0);
   /// The network's node of a value; constants become one when they are first used.
   NodeId materialise(const std::string& name, Value& found);
+  /// A number of the network's own.
+  NodeId fixed(const onnx::NodeProto& node, std::string_view suffix, double number);
+  /// An input that has a number for every channel, shaped to go with tensors of so many dimensions.
+  NodeId per_channel(const onnx::NodeProto& node, int i, std::size_t rank);
   NodeId input(const onnx::NodeProto& node, int i);
   NodeId add(const onnx::NodeProto& node, std::string_view suffix, Operator op, NodeIds inputs,
              std::vector<FloatTensor> weights = {});
@@ -88,6 +119,8 @@ class Importer {
   FloatTensor turned(const std::string& name, const Shape& from) { return constants_.turned(name, from); }
   /// The layer that follows has the words of the file.
   void quantised(const Value& x, const Value& weight);
+  /// Or those that the numbers of a layer of reals are made of.
+  void words_of(const Value& x, const Value& weight);
   void set_output(const onnx::NodeProto& node, NodeId id, int output = 0);
   /// Its output is its input.
   void pass(const onnx::NodeProto& node, const std::string& why);
@@ -106,6 +139,7 @@ class Importer {
   // --- One node (onnx_operators.cpp) ---
 
   void import(const onnx::NodeProto& node, const Pattern* pattern);
+  void foreign(const onnx::NodeProto& node);
   void import_pattern(const onnx::NodeProto& node, const Pattern& pattern);
   /// An operator that duet has not: shape and counts. `positions` are those of its inputs; empty: all of them.
   void other(const onnx::NodeProto& node, const std::string& why, std::int64_t macs = 0, std::int64_t parameters = 0,
@@ -124,22 +158,34 @@ class Importer {
   void sampling(const onnx::NodeProto& node);
   void global_pool(const onnx::NodeProto& node);
 
-  // --- Products of matrices, recurrent networks (onnx_operators_matrices.cpp) ---
+  // --- Products of matrices (onnx_operators_matrices.cpp, onnx_operators_einsum.cpp) ---
 
   void gemm(const onnx::NodeProto& node);
   void matmul(const onnx::NodeProto& node);
+  void shape_einsum(const onnx::NodeProto& node);
   void einsum(const onnx::NodeProto& node);
+
+  // --- Recurrent networks (onnx_operators_recurrent.cpp) ---
+
+  /// What one direction of an unrolled network makes: after every step in the order of time, and at its end.
+  struct Track {
+    NodeIds results;
+    NodeId h = 0, c = 0;
+  };
   void recurrent(const onnx::NodeProto& node);
   bool unrolls(const onnx::NodeProto& node);
   void unroll(const onnx::NodeProto& node);
+  Track unrolled(const onnx::NodeProto& node, NodeId x, std::int64_t direction, bool backwards);
 
   // --- What looks along axes: normalisations, softmax, reductions (onnx_operators_reductions.cpp) ---
 
   void batch_normalization(const onnx::NodeProto& node);
+  void instance_normalization(const onnx::NodeProto& node);
   void layer_normalization(const onnx::NodeProto& node);
   void softmax(const onnx::NodeProto& node);
   void reduce(const onnx::NodeProto& node);
   void top_k(const onnx::NodeProto& node);
+  void arg_max(const onnx::NodeProto& node);
 
   // --- Functions of elements (onnx_operators_elementwise.cpp) ---
 
@@ -161,10 +207,15 @@ class Importer {
   void split(const onnx::NodeProto& node);
   void slice(const onnx::NodeProto& node);
   void gather(const onnx::NodeProto& node);
+  bool gather_runs(const onnx::NodeProto& node, std::size_t axis, const Ints& indices);
   void pad(const onnx::NodeProto& node);
+  void depth_and_space(const onnx::NodeProto& node);
+  void tile(const onnx::NodeProto& node);
+  void shape_one_hot(const onnx::NodeProto& node);
+  void triangle(const onnx::NodeProto& node);
   void margins(const onnx::NodeProto& node, NodeId x, const Ints& before, const Ints& after, bool mirrored);
   void resize(const onnx::NodeProto& node);
-  bool resizes_by_half_pixels(const onnx::NodeProto& node, const Shape& from, const Shape& to);
+  std::optional<std::string> coordinates_of(const onnx::NodeProto& node, const Shape& from, const Shape& to);
 
   const onnx::GraphProto& graph_;
   const OnnxDimensions& dimensions_;

@@ -17,20 +17,21 @@ void Importer::import(const NodeProto& node, const Pattern* pattern) {
   for (const AttributeProto& candidate : node.attribute()) {
     if (candidate.has_g() || candidate.graphs_size() > 0) throw Refusal("control flow is not supported");
   }
+  format_ = {};
   if (pattern != nullptr) {
     import_pattern(node, *pattern);
     return;
   }
-  format_ = {};
   check_attributes(node);
   for (int i = 0; i < node.input_size(); ++i) {
     if (has(node, i) && value(node, i).type == TensorProto::STRING) throw Refusal("strings are not supported");
   }
   infer(node);
-  if (fold(node)) return;
   const std::string& type = node.op_type();
+  if (type == "Einsum") shape_einsum(node);
+  if (fold(node)) return;
   if (node.domain() == own_domain && type == deformable_sampling) return sampling(node);
-  if (!node.domain().empty() && node.domain() != "ai.onnx") return other(node, "an operator from outside ONNX");
+  if (!node.domain().empty() && node.domain() != "ai.onnx") return foreign(node);
 
   if (type == "Conv" || type == "QLinearConv" || type == "ConvInteger") return convolution(node);
   if (type == "ConvTranspose") return transposed_convolution(node);
@@ -63,14 +64,25 @@ void Importer::import(const NodeProto& node, const Pattern* pattern) {
   if (type == "Pad") return pad(node);
   if (type == "Resize" || type == "Upsample") return resize(node);
   if (type == "TopK") return top_k(node);
+  if (type == "ArgMax" || type == "ArgMin") return arg_max(node);
+  if (type == "DepthToSpace" || type == "SpaceToDepth") return depth_and_space(node);
+  if (type == "Tile") return tile(node);
+  if (type == "Trilu") return triangle(node);
   if (type.starts_with("Reduce")) return reduce(node);
   if (is_elementwise(type)) return elementwise(node);
   if (type == "Einsum") return einsum(node);
   if (type == "LSTM" || type == "GRU" || type == "RNN") return recurrent(node);
-  if (type == "InstanceNormalization") {
-    return other(node, "counted only", 0, 2 * count_of(shape(node, 1)), {0});
-  }
+  if (type == "InstanceNormalization") return instance_normalization(node);
+  if (type == "OneHot") shape_one_hot(node);
   return other(node, "its shape and counts only");
+}
+
+void Importer::foreign(const NodeProto& node) {
+  for (const std::string& output : node.output()) {
+    if (output.empty() || uses_[output] == 0 || values_.at(output).shape) continue;
+    throw Refusal(fmt::format("an operator from outside ONNX ('{}'), and the file does not say the shape of '{}'", node.domain(), output));
+  }
+  other(node, "an operator from outside ONNX");
 }
 
 void Importer::import_pattern(const NodeProto& node, const Pattern& pattern) {
@@ -78,6 +90,18 @@ void Importer::import_pattern(const NodeProto& node, const Pattern& pattern) {
   if (found == values_.end()) throw Refusal(fmt::format("input '{}' is not computed before it", pattern.input));
   const NodeId x = materialise(pattern.input, found->second);
   const int type = found->second.type;
+  // A vector is a row.
+  const Shape x_shape = network_.node(x).shape;
+  const bool vector = x_shape.size() == 1;
+  Chain rows(*this, node, x);
+  const bool by_rows = pattern.kind != Pattern::Kind::gelu && pattern.kind != Pattern::Kind::silu &&
+                       pattern.kind != Pattern::Kind::hard_swish;
+  if (vector && by_rows) rows.reshape({1, x_shape[0]});
+  const auto unrowed = [vector](Chain& made) {
+    Shape to = made.shape();
+    if (vector) to.erase(to.end() - 2);
+    made.reshape(to).finish();
+  };
   switch (pattern.kind) {
     case Pattern::Kind::gelu:
       finish(node, Activation{Activation::Kind::gelu}, {x});
@@ -90,21 +114,24 @@ void Importer::import_pattern(const NodeProto& node, const Pattern& pattern) {
       break;
     case Pattern::Kind::layer_normalization: {
       const Shape features{network_.node(x).shape.back()};
-      finish(node, LayerNormalization{pattern.epsilon}, {x},
-             {tensor(pattern.weights[0], features), tensor(pattern.weights[1], features)});
+      rows.then("normalized", LayerNormalization{pattern.epsilon}, {},
+                {tensor(pattern.weights[0], features), tensor(pattern.weights[1], features)});
+      rows.reshape(x_shape).finish();
       break;
     }
     case Pattern::Kind::rms_normalization:
-      finish(node, RmsNormalization{pattern.epsilon}, {x},
-             {tensor(pattern.weights[0], {network_.node(x).shape.back()})});
+      rows.then("normalized", RmsNormalization{pattern.epsilon}, {},
+                {tensor(pattern.weights[0], {network_.node(x).shape.back()})});
+      rows.reshape(x_shape).finish();
       break;
     case Pattern::Kind::transposed_matmul: {
       const std::string& source = pattern.nodes.front()->input(0);
       const auto second = values_.find(source);
       if (second == values_.end()) throw Refusal(fmt::format("input '{}' is not computed before it", source));
-      if (network_.node(x).shape.size() < 2) throw Refusal("a vector times a transposed matrix is not supported");
       const NodeId b = materialise(source, second->second);
-      finish(node, MatMul{true}, {x, b});
+      words_of(found->second, second->second);
+      rows.then("product", MatMul{true}, {b});
+      unrowed(rows);
       break;
     }
     case Pattern::Kind::biased_linear: {
@@ -113,14 +140,16 @@ void Importer::import_pattern(const NodeProto& node, const Pattern& pattern) {
         throw Refusal(fmt::format("input {} does not fit weights {}", to_string(network_.node(x).shape),
                                   to_string(*weight.shape)));
       }
-      if (network_.node(x).shape.size() < 2) throw Refusal("a vector times a matrix plus a vector is not supported");
-      finish(node, Linear{weight.shape->back(), true}, {x},
-             {turned(pattern.weights[0], *weight.shape), tensor(pattern.weights[1], {weight.shape->back()})});
+      words_of(found->second, weight);
+      rows.then("product", Linear{weight.shape->back(), true}, {},
+                {turned(pattern.weights[0], *weight.shape), tensor(pattern.weights[1], {weight.shape->back()})});
+      unrowed(rows);
       break;
     }
   }
   values_[node.output(0)].type = type;
-  entry_.note = fmt::format("{} nodes as one", pattern.nodes.size() + 1);
+  const std::string words = format_ == NumberFormat{} ? "" : ", " + to_string(format_);
+  entry_.note = fmt::format("{} nodes as one{}", pattern.nodes.size() + 1, words);
   if (pattern.by_tanh) approximate(entry_.note + ": Gelu by tanh, as by erf");
 }
 

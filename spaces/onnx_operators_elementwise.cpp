@@ -102,6 +102,7 @@ void Importer::elementwise(const NodeProto& node) {
   }
   align(node, inputs);
   finish(node, Elementwise{snake_case(type), settings.value_or(std::vector<float>{})}, inputs);
+  if (type == "DequantizeLinear") values_.at(node.output(0)).bits = 8 * static_cast<std::int64_t>(bytes_of(from));
 }
 
 /// Bounds that the network computes.
@@ -144,8 +145,9 @@ void Importer::dropout(const NodeProto& node) {
     mask.shape = shape(node, 0);
   }
   pass(node, "does nothing at inference");
-  const auto training = known(node, 2);
-  if (has(node, 2) && (!training || training->front() != 0)) {
+  const auto training = known(node, 2), ratio = known(node, 1);
+  const bool nothing = ratio && !ratio->empty() && ratio->front() == 0;
+  if (!nothing && has(node, 2) && (!training || training->empty() || training->front() != 0)) {
     entry_.fidelity = OnnxFidelity::approximated;
     entry_.note = "in training mode";
   }

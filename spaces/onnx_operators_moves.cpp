@@ -12,6 +12,13 @@ namespace duet::onnx_graph {
 
 using onnx::NodeProto;
 
+namespace {
+
+constexpr std::int64_t max_window = std::int64_t{1} << 31;
+constexpr std::int64_t most_masked = std::int64_t{1} << 24;  // elements of a mask
+
+}  // namespace
+
 void Importer::concat(const NodeProto& node) {
   std::vector<NodeId> inputs;
   for (int i = 0; i < node.input_size(); ++i) {
@@ -94,13 +101,15 @@ void Importer::gather(const NodeProto& node) {
       return finish(node, op, inputs, std::move(tensors));
     }
   }
-  const auto known_indices = known_integers(node, 1);
-  if (known_indices && known_indices->size() == 1) {
-    std::int64_t index = known_indices->front();
+  auto known_indices = known_integers(node, 1);
+  for (std::int64_t& index : known_indices ? *known_indices : known_indices.emplace()) {
+    const std::int64_t asked = index;
     if (index < 0) index += table[at];
-    if (index < 0 || index >= table[at]) throw Refusal(fmt::format("index {} is out of range", known_indices->front()));
+    if (index < 0 || index >= table[at]) throw Refusal(fmt::format("index {} is out of range", asked));
+  }
+  if (known_indices->size() == 1) {
     Slice op{Ints(table.size(), 0), table, Ints(table.size(), 1)};
-    op.starts[at] = index;
+    op.starts[at] = known_indices->front();
     op.extents[at] = 1;
     extents(op.extents);
     const NodeId x = input(node, 0);
@@ -108,17 +117,58 @@ void Importer::gather(const NodeProto& node) {
     const NodeId one = add(node, "slice", op, {x});
     return finish(node, Reshape{extents(output_shape(node))}, {one});
   }
+  if (gather_runs(node, at, *known_indices)) return;
   other(node, "moves data");
+}
+
+/// Known indices are few runs of equal steps: slices, joined.
+bool Importer::gather_runs(const NodeProto& node, std::size_t axis, const Ints& indices) {
+  constexpr std::size_t most_runs = 64;
+  const Shape table = shape(node, 0);
+  std::vector<Slice> runs;
+  for (std::size_t i = 0; i < indices.size();) {
+    std::size_t end = i + 1;
+    const std::int64_t step = end < indices.size() ? indices[end] - indices[i] : 0;
+    while (step != 0 && end < indices.size() && indices[end] - indices[end - 1] == step) ++end;
+    Slice run{Ints(table.size(), 0), table, Ints(table.size(), 1)};
+    run.starts[axis] = indices[i];
+    run.extents[axis] = static_cast<std::int64_t>(end - i);
+    if (end - i > 1) run.steps[axis] = step;
+    runs.push_back(std::move(run));
+    if (runs.size() > most_runs) return false;
+    i = end;
+  }
+  if (runs.empty()) return false;
+  const NodeId x = input(node, 0);
+  NodeIds rest;
+  for (std::size_t i = 1; i < runs.size(); ++i) rest.push_back(add(node, "run", runs[i], {x}));
+  Chain chain(*this, node, x);
+  chain.then("run", runs.front());
+  if (!rest.empty()) chain.then("joined", Concat{static_cast<std::int64_t>(axis)}, rest);
+  chain.reshape(extents(output_shape(node))).finish();
+  return true;
 }
 
 void Importer::pad(const NodeProto& node) {
   const Shape x_shape = shape(node, 0);
-  const auto pads = list(node, "pads", 1);
+  auto pads = list(node, "pads", 1);
   if (!pads || pads->size() != 2 * x_shape.size()) throw Refusal("pads do not fit the input");
   const auto middle = pads->begin() + static_cast<std::ptrdiff_t>(x_shape.size());
-  const bool cuts = std::any_of(pads->begin(), pads->end(), [](std::int64_t p) { return p < 0; });
   NodeId x = input(node, 0);
-  if (cuts) return other(node, "cuts off");
+  if (std::any_of(pads->begin(), pads->end(), [](std::int64_t p) { return p < 0; })) {  // cuts off
+    Slice rest{Ints(x_shape.size(), 0), x_shape, Ints(x_shape.size(), 1)};
+    for (std::size_t i = 0; i < 2 * x_shape.size(); ++i) {
+      const std::size_t axis = i % x_shape.size();
+      const std::int64_t cut = std::min(-std::min<std::int64_t>((*pads)[i], 0), x_shape[axis]);
+      if (i < x_shape.size()) rest.starts[axis] = cut;
+      rest.extents[axis] -= cut;
+      (*pads)[i] = std::max<std::int64_t>((*pads)[i], 0);
+    }
+    if (std::any_of(rest.extents.begin(), rest.extents.end(), [](std::int64_t left) { return left < 1; })) {
+      throw Refusal(fmt::format("cuts off more than {} has", to_string(x_shape)));
+    }
+    x = add(node, "cut", rest, {x});
+  }
   const std::string mode = text(node, "mode", "constant");
   if (mode == "reflect" || mode == "edge") {
     return margins(node, x, Ints(pads->begin(), middle), Ints(middle, pads->end()), mode == "reflect");
@@ -164,6 +214,73 @@ void Importer::margins(const NodeProto& node, NodeId x, const Ints& before, cons
   }
 }
 
+void Importer::depth_and_space(const NodeProto& node) {
+  const Shape from = shape(node, 0);
+  const std::int64_t block = integer(node, "blocksize", 0);
+  if (from.size() != 4 || block < 1 || block > max_window) throw Refusal("needs an image and a block size");
+  const std::int64_t square = block * block;
+  const bool to_space = node.op_type() == "DepthToSpace";
+  if (to_space ? from[1] % square != 0 : from[2] % block != 0 || from[3] % block != 0) {
+    throw Refusal(fmt::format("blocks of {} do not fit {}", block, to_string(from)));
+  }
+  Chain chain(*this, node, input(node, 0));
+  if (!to_space) {
+    chain.then("blocks", Reshape{{from[0], from[1], from[2] / block, block, from[3] / block, block}}).transpose({0, 3, 5, 1, 2, 4});
+  } else if (text(node, "mode", "DCR") == "CRD") {
+    chain.then("blocks", Reshape{{from[0], from[1] / square, block, block, from[2], from[3]}}).transpose({0, 1, 4, 2, 5, 3});
+  } else {
+    chain.then("blocks", Reshape{{from[0], block, block, from[1] / square, from[2], from[3]}}).transpose({0, 3, 4, 1, 5, 2});
+  }
+  chain.reshape(extents(output_shape(node))).finish();
+}
+
+/// Between dimensions of extent 1, along which a tensor expands.
+void Importer::tile(const NodeProto& node) {
+  const Shape from = shape(node, 0);
+  const auto repeats = known_integers(node, 1);
+  if (!repeats || repeats->size() != from.size()) return other(node, "its shape and counts only");
+  Shape apart, expanded;
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    if ((*repeats)[i] != 1) {
+      apart.push_back(1);
+      expanded.push_back((*repeats)[i]);
+    }
+    apart.push_back(from[i]);
+    expanded.push_back(from[i]);
+  }
+  Chain chain(*this, node, input(node, 0));
+  if (apart != from) chain.reshape(extents(apart)).then("repeated", Expand{extents(expanded)});
+  chain.reshape(extents(output_shape(node))).finish();
+}
+
+/// libonnx knows it for scalars only.
+void Importer::shape_one_hot(const NodeProto& node) {
+  Value& made = values_.at(node.output(0));
+  const auto depth = known_integers(node, 1);
+  if (made.shape || !depth || depth->size() != 1) return;
+  Shape to = shape(node, 0);
+  to.insert(to.begin() + static_cast<std::ptrdiff_t>(axis_of(integer(node, "axis", -1), to.size() + 1)), depth->front());
+  count_of(to);
+  made.shape = to;
+}
+
+/// The elements that a mask keeps, the others 0.
+void Importer::triangle(const NodeProto& node) {
+  const Shape x_shape = shape(node, 0);
+  const auto k = known_integers(node, 1);
+  if (x_shape.size() < 2 || (has(node, 1) && (!k || k->size() != 1))) return other(node, "its shape and counts only");
+  const Shape matrix(x_shape.end() - 2, x_shape.end());
+  FloatTensor mask{matrix, {}};
+  if (source_.wanted) {
+    if (count_of(matrix) > most_masked) throw Refusal("its mask is too large");
+    mask.values = triangle_of(matrix, integer(node, "upper", 1) != 0, k ? k->front() : 0);
+  }
+  const NodeId x = input(node, 0);
+  const NodeId kept = add(node, "mask", Constant{matrix, false}, {}, {std::move(mask)});
+  const NodeId zero = add(node, "zero", Zeros{{1}}, {});
+  finish(node, Elementwise{"where"}, {kept, x, zero});
+}
+
 void Importer::resize(const NodeProto& node) {
   const Shape x_shape = shape(node, 0);
   Value& made = values_.at(node.output(0));
@@ -182,35 +299,41 @@ void Importer::resize(const NodeProto& node) {
       }
     }
   }
+  if (extents(output_shape(node)).size() != extents(x_shape).size()) throw Refusal("its output has another number of dimensions");
   const std::string mode = text(node, "mode", "nearest");
-  if (!resizes_by_half_pixels(node, x_shape, output_shape(node))) approximate("its coordinates are not kept");
-  finish(node, Resize{extents(output_shape(node)), mode}, {input(node, 0)});
+  const auto coordinates = coordinates_of(node, x_shape, output_shape(node));
+  if (!coordinates) approximate("its coordinates are not kept");
+  finish(node, Resize{extents(output_shape(node)), mode, coordinates.value_or("half_pixel")}, {input(node, 0)});
 }
 
-/// Whether elements come from where a Resize without attributes takes them.
-bool Importer::resizes_by_half_pixels(const NodeProto& node, const Shape& from, const Shape& to) {
+/// Where elements come from, if a Resize of the network can say it.
+std::optional<std::string> Importer::coordinates_of(const NodeProto& node, const Shape& from, const Shape& to) {
   const bool old = node.op_type() == "Upsample" || opset_ < 11;
   const std::string mode = text(node, "mode", "nearest");
   const std::string coordinates = old ? "asymmetric" : text(node, "coordinate_transformation_mode", "half_pixel");
   const std::string rounding = old ? "floor" : text(node, "nearest_mode", "round_prefer_floor");
   const int input = old ? 1 : 2;
   const auto scales = known(node, input);
-  if (has(node, input) && !scales) return false;
-  bool whole = true, larger_than_one = true;
+  if (has(node, input) && !scales) return std::nullopt;
+  bool whole = true, larger_than_one = true, scaled = true;
   for (std::size_t i = 0; i < from.size(); ++i) {
     whole = whole && to[i] % from[i] == 0;
     larger_than_one = larger_than_one && to[i] > 1;
     // What a scale leaves of an element moves all the others.
-    if (scales && scales->size() == from.size() &&
-        std::abs((*scales)[i] * static_cast<double>(from[i]) - static_cast<double>(to[i])) > 1e-4) {
-      return false;
-    }
+    scaled = scaled && (!scales || scales->size() != from.size() ||
+                        std::abs((*scales)[i] * static_cast<double>(from[i]) - static_cast<double>(to[i])) <= 1e-4);
   }
-  if (mode == "nearest" && whole && coordinates == "asymmetric" && rounding == "floor") return true;
-  if (coordinates != "half_pixel" && !(coordinates == "pytorch_half_pixel" && larger_than_one)) return false;
-  if (mode == "nearest") return rounding == "round_prefer_floor";
-  return mode == "linear" ||
-         (mode == "cubic" && real(node, "cubic_coeff_a", -0.75) == -0.75 && integer(node, "exclude_outside", 0) == 0);
+  const bool nearest = mode == "nearest";
+  if (!nearest && mode != "linear" && mode != "cubic") return std::nullopt;
+  if (mode == "cubic" && (real(node, "cubic_coeff_a", -0.75) != -0.75 || integer(node, "exclude_outside", 0) != 0)) {
+    return std::nullopt;
+  }
+  if (!scaled) return std::nullopt;
+  if (coordinates == "align_corners") return nearest ? std::nullopt : std::optional<std::string>("align_corners");
+  if (nearest && whole && coordinates == "asymmetric" && rounding == "floor") return "half_pixel";  // the same there
+  if (coordinates == "asymmetric") return nearest && rounding != "floor" ? std::nullopt : std::optional<std::string>("asymmetric");
+  if (coordinates != "half_pixel" && !(coordinates == "pytorch_half_pixel" && larger_than_one)) return std::nullopt;
+  return nearest && rounding != "round_prefer_floor" ? std::nullopt : std::optional<std::string>("half_pixel");
 }
 
 }  // namespace duet::onnx_graph

@@ -118,13 +118,17 @@ void Importer::convolution(const NodeProto& node) {
     throw Refusal(fmt::format("weights {} with {} groups do not fit input {}", to_string(filters), groups,
                               to_string(image)));
   }
-  if (node.op_type() != "Conv") quantised(value(node, 0), weight);
+  node.op_type() != "Conv" ? quantised(value(node, 0), weight) : words_of(value(node, 0), weight);
   const bool shared = weight.constant && uses_[node.input(at)] > 1;
-  if (!weight.constant || filters.size() > 4) {
+  const bool computed_bias = bias && !value(node, quantized ? 8 : 2).constant;
+  if (!weight.constant || computed_bias || filters.size() > 4) {
     const std::int64_t macs = product_of(output_shape(node), Shape(filters.begin() + 1, filters.end()));
-    const std::int64_t parameters = weight.constant ? count_of(filters) + (bias ? filters[0] : 0) : 0;
+    const std::int64_t parameters = (weight.constant ? count_of(filters) : 0) + (bias && !computed_bias ? filters[0] : 0);
+    std::vector<int> positions{0};
+    if (!weight.constant) positions.push_back(at);
+    if (computed_bias) positions.push_back(quantized ? 8 : 2);
     return other(node, filters.size() > 4 ? "a convolution over more than two dimensions" : "its weights are computed",
-                 macs, parameters, weight.constant ? std::vector<int>{0} : std::vector<int>{0, at});
+                 macs, parameters, positions);
   }
   if (shared) approximate("its weights are shared, and counted for each");
   Ints kernel(filters.begin() + 2, filters.end());
@@ -148,11 +152,13 @@ void Importer::transposed_convolution(const NodeProto& node) {
     throw Refusal("weights do not fit the input");
   }
   const bool bias = has(node, 2);
+  words_of(value(node, 0), weight);
   const bool output_shape_given = attribute(node, "output_shape") != nullptr;
   if (!weight.constant || filters.size() > 4 || output_shape_given || text(node, "auto_pad", "NOTSET") != "NOTSET") {
     const std::int64_t macs = product_of(image, Shape(filters.begin() + 1, filters.end()));
-    const std::int64_t parameters = weight.constant ? count_of(filters) + (bias ? filters[1] * groups : 0) : 0;
-    return other(node, "counted only", macs, parameters, {0});
+    const bool own_bias = bias && value(node, 2).constant;
+    const std::int64_t parameters = (weight.constant ? count_of(filters) : 0) + (own_bias ? filters[1] * groups : 0);
+    return other(node, "counted only", macs, parameters, weight.constant ? std::vector<int>{0} : std::vector<int>{0, 1});
   }
   Ints kernel(filters.begin() + 2, filters.end());
   const WindowOf w = window(node, image, kernel);

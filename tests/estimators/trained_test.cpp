@@ -216,7 +216,7 @@ Network transformer() {
   image = network.add("up in groups", up, {image});
   for (const char* mode : {"nearest", "linear", "cubic"}) {
     const std::int64_t height = mode[0] == 'n' ? 9 : mode[0] == 'l' ? 13 : 6;
-    image = network.add(mode, Resize{{1, 4, height, 7}, mode}, {image});
+    image = network.add(mode, Resize{{1, 4, height, 7}, mode, mode[0] == 'l' ? "align_corners" : "half_pixel"}, {image});
   }
   image = network.add("bordered", Pad{{0, 0, 1, 0}, {0, 1, 0, 2}}, {image});
   image = network.add("every other", Slice{{0, 4, 1, 8}, {1, 2, 3, 4}, {1, -3, 2, -2}}, {image});

@@ -199,7 +199,7 @@ TEST(OnnxImport, FoldsArithmeticOnShapes) {
 TEST(OnnxImport, EveryNodeIsAccountedFor) {
   const auto imported = import(
       "(float[1, 3, 8, 8] x) => (float[1, 3, 16, 16] y) { a = Dropout(x) b = LeakyRelu<alpha = 0.1>(a) "
-      "c = DepthToSpace<blocksize = 1>(b) s = Constant<value_floats = [1.0, 1.0, 2.0, 2.0]>() y = Resize(c, , s) }");
+      "c = Hardmax(b) s = Constant<value_floats = [1.0, 1.0, 2.0, 2.0]>() y = Resize(c, , s) }");
   ASSERT_EQ(imported.nodes.size(), 5u);
   EXPECT_EQ(imported.nodes[0].fidelity, OnnxFidelity::ignored);
   EXPECT_EQ(imported.nodes[1].fidelity, OnnxFidelity::modelled);
