@@ -490,7 +490,7 @@ StrategyDriver::StrategyDriver(const StrategyPlugin& plugin, const TestProblem& 
       settings_(settings),
       plugin_(plugin.name),
       where_(windowed(problem, settings)),
-      watchdog_(settings.longest_call_s) {
+      watchdog_(std::make_unique<Watchdog>(settings.longest_call_s)) {
   try {
     strategy_ = plugin.create(problem_.problem(settings_.seed, settings_.window),
                               read_options(plugin, settings_.options));
@@ -537,9 +537,9 @@ void StrategyDriver::ask() {
   for (std::size_t i = told_; i < trials_.size(); ++i) {
     waiting.push_back({trials_[i].number, trials_[i].proposal.candidate});
   }
-  watchdog_.begins(fmt::format("strategy {}, {}: ask() for trial {}", plugin_, where_, first));
+  watchdog_->begins(fmt::format("strategy {}, {}: ask() for trial {}", plugin_, where_, first));
   std::vector<Proposal> proposals = strategy_->ask(first, count, waiting);
-  watchdog_.ends();
+  watchdog_->ends();
   if (proposals.size() > count) {
     return breach(fmt::format("asked for {} proposals, it makes {}", count, proposals.size()));
   }
@@ -586,9 +586,9 @@ void StrategyDriver::tell(std::size_t count) {
     trial.told = true;
     finished.push_back(trial.finished);
   }
-  watchdog_.begins(fmt::format("strategy {}, {}: tell() of trial {}", plugin_, where_, told_));
+  watchdog_->begins(fmt::format("strategy {}, {}: tell() of trial {}", plugin_, where_, told_));
   strategy_->tell(finished);
-  watchdog_.ends();
+  watchdog_->ends();
   waiting_ = false;
 }
 
@@ -615,7 +615,7 @@ bool StrategyDriver::step() {
   } catch (...) {
     breach(fmt::format("after trial {}, it throws", trials_.size()));
   }
-  watchdog_.ends();
+  watchdog_->ends();
   return false;
 }
 

@@ -102,7 +102,7 @@ class StrategyDriver {
   bool waiting_ = false;  // at a barrier, until the next tell
   bool finished_ = false;
   std::vector<std::string> breaches_;
-  Watchdog watchdog_;
+  std::unique_ptr<Watchdog> watchdog_;  // drivers can be moved
 };
 
 /// A part of the contract.
