@@ -262,8 +262,8 @@ TEST_F(BrokenInput, DatabaseOfAnotherProgram) {
 TEST_F(BrokenInput, NewerSchema) {
   finish_tiny();
   poke(folder / "tiny.db", 60, std::string("\0\0\0\x63", 4));
-  refused({"run", "tiny.yaml"}, 3, "tiny.db was written by a newer duet (schema 99, this one knows 2)");
-  refused({"best", "tiny.db"}, 3, "tiny.db was written by a newer duet (schema 99, this one knows 2)");
+  refused({"run", "tiny.yaml"}, 3, "tiny.db was written by a newer duet (schema 99, this one knows 3)");
+  refused({"best", "tiny.db"}, 3, "tiny.db was written by a newer duet (schema 99, this one knows 3)");
 }
 
 TEST_F(BrokenInput, CorruptDatabase) {
