@@ -27,6 +27,7 @@ OpenExperiment open_experiment(const Selection& selection, Store::Mode mode) {
     if (name.empty()) name = own;
     file = config.has("output") ? config.at("output").text() : own + ".db";
   }
+  if (mode == Store::Mode::write) Store(file, Store::Mode::read).at(name);  // a file that is not there is not to be made
   Store store(file, mode);
   ExperimentRecord record = store.at(name);
   return {std::move(store), std::move(record)};

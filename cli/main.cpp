@@ -3,6 +3,7 @@
 #include <cstring>
 #include <exception>
 #include <filesystem>
+#include <new>
 
 #include <fmt/format.h>
 
@@ -99,6 +100,9 @@ int main(int argc, char** argv) {
   } catch (const StoreError& error) {
     fmt::print(stderr, "{}\n", error.what());
     return store_error;
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "duet: out of memory\n");
+    return internal_error;
   } catch (const std::exception& error) {
     if (std::ferror(stdout) != 0) {  // fmt says so in words of its own
       fmt::print(stderr, "standard output cannot be written: {}\n", std::strerror(errno));

@@ -55,6 +55,7 @@ void examine(const std::string& file, bool repair, Context& context) {
 }
 
 void delete_experiment(const std::string& file, const std::string& name) {
+  Store(file, Store::Mode::read).at(name);  // a file that is not there is not to be made
   Store store(file, Store::Mode::write);
   const ExperimentRecord experiment = store.at(name);
   const std::uint64_t trials = store.count(experiment.id);

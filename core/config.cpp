@@ -159,6 +159,12 @@ std::string_view in_plain_words(std::string_view message) {
       {"end of sequence not found", "expected '- '; wrong indentation or an unfinished line"},
       {"end of map flow not found", "expected ',' or '}'"},
       {"end of sequence flow not found", "expected ',' or ']'"},
+      {"illegal EOF in scalar", "this quote is not closed"},
+      {"illegal map key", "unexpected '?'; quote a text that begins so"},
+      {"unexpected character in block scalar", "a text after '|' or '>' begins on the next line; quote other texts that begin so"},
+      {"alias not found after *", "'*' begins an alias; quote a text that begins so"},
+      {"anchor not found after &", "'&' begins the name of a value; quote a text that begins so"},
+      {"the referenced anchor is not defined", "this alias stands for nothing: no value before it has the name; quote a text that begins with '*'"},
   };
   for (const auto& [terse, plain] : known) {
     if (message == terse) return plain;
@@ -351,6 +357,7 @@ struct Config::Document::Builder : YAML::EventHandler {
     const bool quoted = tag == "!" || tag == "tag:yaml.org,2002:str";
     check_tag(tag, mark);
     if (quoted) check_closed(at);
+    if (value.find('\0') != std::string::npos) document.fail(at, "a text may not hold the byte 0x00");
     const bool is_key = !open.empty() && open.back().is_map && !open.back().has_key;
     if (is_key) take_key(value, at, quoted);
     if (is_key && anchor == YAML::NullAnchor) return;
@@ -615,7 +622,7 @@ Config Config::parse(std::string text, std::string name) {
   if (source.size() > max_bytes)
     refuse(fmt::format("cannot read: larger than {}", human(double{max_bytes}, "B")));
   if (source.starts_with("\xFF\xFE") || source.starts_with("\xFE\xFF"))
-    refuse("not a text file in UTF-8: it begins like UTF-16");
+    document->fail(document->mark_at(0), "not a text file in UTF-8: it begins like UTF-16");
   if (const std::size_t at = invalid_utf8(source); at != std::string_view::npos) {
     document->fail(document->mark_at(at), "not a text file in UTF-8");
   }

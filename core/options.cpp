@@ -339,17 +339,27 @@ std::string Options::summary() const {
 }
 
 std::string describe(std::span<const Option> table) {
+  constexpr std::size_t widest = 48;  // of a column: lists of words may be longer
   std::vector<std::array<std::string, 3>> cells;
   std::array<std::size_t, 3> widths{};
   for (const Option& option : table) {
     cells.push_back({option.name, kind_text(option) + bounds_text(option), fallback_text(option)});
-    for (std::size_t c = 0; c < widths.size(); ++c) widths[c] = std::max(widths[c], width(cells.back()[c]));
+    for (std::size_t c = 0; c < widths.size(); ++c) {
+      if (width(cells.back()[c]) <= widest) widths[c] = std::max(widths[c], width(cells.back()[c]));
+    }
   }
   std::string out;
   for (std::size_t row = 0; row < cells.size(); ++row) {
+    std::size_t indent = 0;
     for (std::size_t c = 0; c < widths.size(); ++c) {
       out += cells[row][c];
-      out.append(widths[c] - width(cells[row][c]) + 2, ' ');
+      indent += widths[c] + 2;
+      if (width(cells[row][c]) > widths[c]) {  // the rest of the row stands below
+        out += '\n';
+        out.append(indent, ' ');
+      } else {
+        out.append(widths[c] - width(cells[row][c]) + 2, ' ');
+      }
     }
     out += table[row].sentence + '\n';
   }

@@ -62,6 +62,20 @@ std::string kind_and_values(const Parameter& parameter) {
   return "";
 }
 
+/// "ordinal [8 KiB, 16 KiB]": as a user writes them.
+std::string values_with_units(const Parameter& parameter) {
+  if (parameter.kind != Parameter::Kind::ordinal || parameter.unit == "1") return kind_and_values(parameter);
+  std::vector<std::string> texts;
+  for (const double value : parameter.values) {
+    texts.push_back(human(value, parameter.unit));
+    std::string problem;
+    if (parse_quantity(texts.back(), parameter.unit, problem) != value) {  // four digits do not say it
+      texts.back() = fmt::format("{} {}", shortest(value), parameter.unit);
+    }
+  }
+  return fmt::format("ordinal [{}]", fmt::join(texts, ", "));
+}
+
 }  // namespace
 
 // --- Description -----------------------------------------------------------------------------------------------------
@@ -490,7 +504,7 @@ std::optional<double> Space::parse(std::size_t parameter, std::string_view text,
   if (!value) return refuse(reason);
   if (described.kind == Parameter::Kind::ordinal) {
     const auto found = std::find(described.values.begin(), described.values.end(), *value);
-    if (found == described.values.end()) return refuse("it is one of " + kind_and_values(described));
+    if (found == described.values.end()) return refuse("it is one of " + values_with_units(described));
     return static_cast<double>(found - described.values.begin());
   }
   if (described.kind == Parameter::Kind::integer && !is_whole(*value)) return refuse("it must be a whole number");
@@ -509,7 +523,7 @@ void collect(const Config& config, const std::string& prefix, std::vector<std::p
   } else if (config.is_scalar()) {
     out.emplace_back(prefix, config);
   } else if (!config.is_null()) {
-    config.fail("expected a value or a mapping of parameters");
+    config.fail(fmt::format("'{}' must be a value or a mapping of parameters, not a list", prefix));
   }
 }
 
@@ -550,7 +564,7 @@ Candidate Space::read_candidate(const Config& assignments, const Candidate* base
     } else if (parameter.discrete() && parameter.levels() == 1) {
       candidate.set(i, parameter.minimum);
     } else {
-      missing.push_back(fmt::format("{} ({})", parameter.path, kind_and_values(parameter)));
+      missing.push_back(fmt::format("{} ({})", parameter.path, values_with_units(parameter)));
     }
   }
   if (!missing.empty()) assignments.fail("no value for " + fmt::format("{}", fmt::join(missing, ", ")));

@@ -205,6 +205,10 @@ std::optional<double> parse_quantity(std::string_view text, std::string_view uni
   } else {
     const auto known = std::find_if(dimension->units.begin(), dimension->units.end(),
                                     [&](const Unit& candidate) { return candidate.name == name; });
+    if (known == dimension->units.end() && unit == "1") {
+      problem = fmt::format("'{}' is not a number", clipped(text));
+      return std::nullopt;
+    }
     if (known == dimension->units.end()) {
       std::string names;
       for (const Unit& candidate : dimension->units) {

@@ -28,6 +28,8 @@ CsvReader::CsvReader(std::string text, std::string name, char separator)
   if (text_.starts_with("\x1f\x8b")) fail_at({}, "the file is compressed; unpack it first");
   if (text_.starts_with("\xFF\xFE") || text_.starts_with("\xFE\xFF"))
     fail_at({}, "the file is in UTF-16; save it as UTF-8");
+  if (text_.find('\n') == std::string::npos && text_.find('\r') != std::string::npos)
+    fail_at({}, "lines end in CR alone; save the file with LF or CR LF");
   check_utf8();
   if (text_.starts_with(byte_order_mark)) at_ = byte_order_mark.size();
   if (!read_row()) fail_at({}, "the file is empty: expected a line with the columns' names");

@@ -102,7 +102,9 @@ class KeyTemplate {
     try {
       return {"", "", {}, Expression::parse(inside, symbols)};
     } catch (const ConfigError& error) {
-      throw ConfigError(fmt::format("'{{{}}}' in the key '{}': {}", inside, text, error.what()));
+      std::string_view what = error.what();  // "expression:1:3: …", of which the place says nothing here
+      if (const std::size_t colon = what.find(": "); what.starts_with("expression:")) what.remove_prefix(colon + 2);
+      throw ConfigError(fmt::format("'{{{}}}' in the key '{}': {}", inside, text, what));
     }
   }
 

@@ -202,6 +202,10 @@ void TableImport::add(std::string text, const std::string& name, char separator)
     if (sets.empty()) {
       reader.fail(0, fmt::format("which column names a row? --key COLUMN says so; there are {}", listed(names)));
     }
+    if (names.size() == 1 && near.empty()) {
+      if (names[0].find(';') != std::string::npos) near = "; is it --separator semicolon?";
+      if (names[0].find('\t') != std::string::npos) near = "; is it --separator tab?";
+    }
     reader.fail(0, fmt::format("no column that names a row ({}){}; there are {}", fmt::join(sets, ", or "), near,
                                listed(names)));
   }

@@ -279,6 +279,10 @@ Architecture read_instance(const Config& config) {
 
 Architecture read_architecture(const Config& config, const ArchitectureValues& values) {
   if (config.has("template")) return read_instance(config);
+  if (config.has("architecture") && config.has("parameters")) {
+    config.fail(fmt::format("this is a template; a file with 'template: {}' and values for its parameters is an architecture",
+                            config.document()));
+  }
   config.allow_only({"name", "clock", "technology", "energy_table", "levels", "compute", "vector_unit"});
   const Reader reader(values);
   const Technology technology(reader, config);

@@ -38,6 +38,8 @@ DesignSpace DesignSpace::read(const Config& config, const Catalog<SpacePlugin>& 
   for (const std::string& name : config.keys()) {
     if (name == "constraints" || name == "derived") continue;
     const Config section = config.at(name);
+    const std::vector<std::string> others{"constraints", "derived"};
+    if ((!section.is_map() || !section.has("type")) && nearest(name, others)) config.fail_unknown_key(name, others);
     if (!section.is_map() || !section.has("type")) {
       section.fail(fmt::format("part '{}' needs a type: one of {}", name, fmt::join(catalog.names(), ", ")));
     }
@@ -96,7 +98,7 @@ DesignSpace DesignSpace::read(const Config& config, const Catalog<SpacePlugin>& 
     }
   }
   if (const auto derived = config.find("derived")) {
-    if (!derived->is_map()) derived->fail("expected a mapping from names to expressions");
+    if (!derived->is_map()) derived->fail(fmt::format("'{}' must be a mapping from names to expressions", derived->path()));
     for (const std::string& name : derived->keys()) space->add_derived(name, "1", derived->at(name));
   }
   if (const auto constraints = config.find("constraints")) {

@@ -97,7 +97,7 @@ INSTANTIATE_TEST_SUITE_P(
                    "FILE:19:35: 'search.population' must be at least 2, not 1"},
         BrokenFile{"impossible_initial_design", "window: 4",
                    "initial: [{design.size: 3KiB, design.ways: 1, design.policy: lru}]",
-                   "FILE:21:25: 'design.size' cannot be '3KiB': it is one of ordinal [1024, 2048, 4096] B"},
+                   "FILE:21:25: 'design.size' cannot be '3KiB': it is one of ordinal [1 KiB, 2 KiB, 4 KiB]"},
         BrokenFile{"incomplete_initial_design", "window: 4", "initial: [{design.size: 2KiB, design.ways: 1}]",
                    "FILE:21:11: no value for design.policy (choice [lru, fifo])"},
         BrokenFile{"reserved_name", "name: tiny", "name: trials",
@@ -410,7 +410,7 @@ TEST_F(BrokenInput, Settings) {
   refused({"evaluate", "tiny.yaml", "--set", "design.ways=9"}, 2,
           "--set: 'design.ways' cannot be '9': it must be in integer 1..8");
   refused({"evaluate", "tiny.yaml", "--set", "design.ways=3"}, 2,
-          "--set: no value for design.size (ordinal [1024, 2048, 4096] B), design.policy (choice [lru, "
+          "--set: no value for design.size (ordinal [1 KiB, 2 KiB, 4 KiB]), design.policy (choice [lru, "
           "fifo])");
 }
 

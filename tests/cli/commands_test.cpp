@@ -319,6 +319,10 @@ TEST_F(Commands, ADatabaseIsListedCheckedAndPruned) {
   EXPECT_EQ(out({"export", "tiny.db"}), rows);
   EXPECT_EQ(out({"doctor", "tiny.db"}), "tiny.db: all is well\n");
   EXPECT_EQ(duet(folder.path(), {"delete", "tiny.db", "othr"}).exit_code, 3);
+  for (const std::vector<std::string>& command : {std::vector<std::string>{"delete", "none.db", "tiny"}, {"finalize", "none.db", "1"}}) {
+    EXPECT_EQ(duet(folder.path(), command).exit_code, 3);
+    EXPECT_FALSE(std::filesystem::exists(folder / "none.db")) << command[0];
+  }
 }
 
 TEST_F(Commands, ADatabaseIsCopiedAndMended) {

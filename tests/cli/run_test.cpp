@@ -129,8 +129,9 @@ exec ./simulate.sh.real
   EXPECT_EQ(csv("tiny.db"), csv("whole.db"));
 }
 
-INSTANTIATE_TEST_SUITE_P(By, Interrupted, ::testing::Values(SIGINT, SIGTERM),
-                         [](const auto& test) { return test.param == SIGINT ? "SIGINT" : "SIGTERM"; });
+INSTANTIATE_TEST_SUITE_P(By, Interrupted, ::testing::Values(SIGINT, SIGTERM, SIGHUP), [](const auto& test) {
+                           return test.param == SIGINT ? "SIGINT" : test.param == SIGTERM ? "SIGTERM" : "SIGHUP";
+                         });
 
 }  // namespace
 }  // namespace duet::testing

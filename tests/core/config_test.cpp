@@ -312,13 +312,34 @@ TEST(Config, WhatIsNotOneYamlDocumentIsRefused) {
   EXPECT_EQ(parse("a: !!int 5").at("a").integer(), 5);
 }
 
+TEST(Config, WordsOfTheParserBecomeSentences) {
+  EXPECT_THAT(parse_message("a: {b: \"1"), HasSubstr("this quote is not closed"));
+  EXPECT_THAT(parse_message("a: *"), HasSubstr("'*' begins an alias"));
+  EXPECT_THAT(parse_message("a: &"), HasSubstr("'&' begins the name of a value"));
+  EXPECT_THAT(parse_message("a: *b"), HasSubstr("this alias stands for nothing"));
+  EXPECT_THAT(parse_message("a: >=3"), HasSubstr("a text after '|' or '>' begins on the next line"));
+  EXPECT_EQ(parse_message("a: \"x\\0\""), "exp.yaml:1:4: a text may not hold the byte 0x00");
+}
+
+TEST(Config, MessagesQuoteNoBooks) {
+  std::string word;
+  for (int i = 0; i < 3000; ++i) word += "ä";
+  const std::string message = ConfigError("exp.yaml:1:1: '" + word + "' is a word; '" + std::string(400, 'x') + "' another").what();
+  EXPECT_LT(message.size(), 900U);
+  EXPECT_THAT(message, HasSubstr("exp.yaml:1:1: 'ää"));
+  EXPECT_THAT(message, HasSubstr("ä…ä"));
+  EXPECT_THAT(message, ::testing::EndsWith("' another"));
+  const std::string whole(400, 'y');
+  EXPECT_EQ(ConfigError(whole).what(), whole);
+}
+
 TEST(Config, BinaryIsRefusedWithPosition) {
   EXPECT_EQ(parse_message(std::string("a: 1\nb\0: 2", 10)),
             "exp.yaml:2:2: not a text file: it contains the byte 0x00");
   EXPECT_EQ(parse_message("a: \x1b[31m"), "exp.yaml:1:4: not a text file: it contains the byte 0x1B");
   EXPECT_EQ(parse_message("\xFF\xFE"
                           "a"),
-            "exp.yaml: not a text file in UTF-8: it begins like UTF-16");
+            "exp.yaml:1:1: not a text file in UTF-8: it begins like UTF-16");
   for (const char* bad : {"\x80", "\xC0\xAF", "\xC3", "\xE0\x80\x80", "\xED\xA0\x80", "\xF5\x80\x80\x80",
                           "\xF0\x8F\xBF\xBF", "\xC3(", "\xE2\x82"}) {
     EXPECT_EQ(parse_message(std::string("a: ") + bad), "exp.yaml:1:4: not a text file in UTF-8");

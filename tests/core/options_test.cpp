@@ -199,5 +199,20 @@ TEST(Options, DescribeIsAligned) {
             "order       first | last                   default first  Order.\n");
 }
 
+TEST(Options, DescribeKeepsALongListFromWideningTheTable) {
+  const std::vector<Option> rows = {
+      {.name = "size", .fallback = "4", .sentence = "Size."},
+      {.name = "problem",
+       .kind = Kind::word,
+       .fallback = "second_of_the_words",
+       .sentence = "Problem.",
+       .words = {"first_of_the_words", "second_of_the_words", "third_of_the_words"}},
+  };
+  EXPECT_EQ(describe(rows),
+            "size     integer  default 4                    Size.\n"
+            "problem  first_of_the_words | second_of_the_words | third_of_the_words\n"
+            "                  default second_of_the_words  Problem.\n");
+}
+
 }  // namespace
 }  // namespace duet

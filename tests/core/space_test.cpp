@@ -961,7 +961,7 @@ TEST(SpaceText, ErrorsPointAtTheValue) {
               HasSubstr("ordinal [1, 3, 5]"));
   EXPECT_THAT(refusal_of("{net: {width: 4, op: skip}, " + rest),
               HasSubstr("the design violates net.width (4) != 4"));
-  EXPECT_THAT(refusal_of("{net: {width: [2], op: skip}, " + rest), HasSubstr("expected a value"));
+  EXPECT_THAT(refusal_of("{net: {width: [2], op: skip}, " + rest), HasSubstr("'net.width' must be a value or a mapping of parameters, not a list"));
 }
 
 TEST(SpaceText, ParseUndoesFormat) {

@@ -166,5 +166,10 @@ TEST(Units, HumanIsCloseForAnyValueAndUnit) {
   }
 }
 
+TEST(ParseQuantity, SaysThatAWordIsNoNumber) {
+  EXPECT_EQ(problem_of("0x10", "1"), "'0x10' is not a number");
+  EXPECT_EQ(problem_of("5 furlong", "1"), "'5 furlong' is not a number");
+}
+
 }  // namespace
 }  // namespace duet

@@ -263,6 +263,8 @@ TEST(TableImport, ErrorsSayWhere) {
       << "columns count characters";
   EXPECT_EQ(refusal("\xFF\xFEk\0"), "t.csv:1:1: the file is in UTF-16; save it as UTF-8");
   EXPECT_EQ(refusal("\x1f\x8b\x08"), "t.csv:1:1: the file is compressed; unpack it first");
+  EXPECT_EQ(refusal("k,v\ra,1\r"), "t.csv:1:1: lines end in CR alone; save the file with LF or CR LF");
+  EXPECT_EQ(refusal("k;v\na;1\n"), "t.csv:1:1: no column that names a row (k); is it --separator semicolon?; there are k;v");
   EXPECT_EQ(refusal(std::string("k,v\na,\0\n", 9)), "t.csv:2:3: a zero byte: this is not a text file");
   EXPECT_EQ(refusal("k,v\n" + std::string(CsvReader::max_field + 1, 'x') + ",1\n"),
             "t.csv:2:1: a field of more than 1048576 bytes; is a quote missing?");

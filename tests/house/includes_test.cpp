@@ -157,5 +157,26 @@ TEST(House, LibrariesDoNotPrintOrExit) {
   }
 }
 
+/// What authors of plug-ins get (cmake/public_headers.cmake) includes nothing that they do not get.
+TEST(Includes, OfInstalledHeadersAreInstalled) {
+  const fs::path root = testing::source_root();
+  std::set<std::string> installed;
+  std::ifstream list(root / "cmake" / "public_headers.cmake");
+  for (std::string line; std::getline(list, line);) {
+    std::smatch match;
+    if (std::regex_match(line, match, std::regex("  ([a-z0-9_/]+\\.hpp)"))) installed.insert(match[1]);
+  }
+  EXPECT_TRUE(installed.contains("experiments/plugin.hpp"));
+  for (const std::string& header : installed) {
+    ASSERT_TRUE(fs::is_regular_file(root / header)) << header;
+    std::ifstream source(root / header);
+    for (std::string line; std::getline(source, line);) {
+      std::smatch match;
+      if (!std::regex_match(line, match, std::regex("#include \"(.+)\".*"))) continue;
+      EXPECT_TRUE(installed.contains(match[1])) << header << " includes " << match[1] << ", which is not installed";
+    }
+  }
+}
+
 }  // namespace
 }  // namespace duet

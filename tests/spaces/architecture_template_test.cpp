@@ -29,6 +29,16 @@ std::string message(Action action) {
 
 Architecture read(const std::string& text) { return read_architecture(Config::parse(text, "chip.yaml")); }
 
+TEST(ArchitectureFile, OfATemplateIsNamedAsOne) {
+  try {
+    read("{name: mine, summary: s, parameters: {}, architecture: {}}");
+    FAIL();
+  } catch (const ConfigError& error) {
+    EXPECT_STREQ(error.what(), "chip.yaml:1:1: this is a template; a file with 'template: chip.yaml' and values for its "
+                               "parameters is an architecture");
+  }
+}
+
 TEST(ArchitectureTemplates, AreTheFilesOfTheFolder) {
   EXPECT_THAT(template_names(), ElementsAre("eyeriss", "gemmini", "nvdla", "shidiannao", "simba", "tpu"));
   for (const std::string& name : template_names()) {

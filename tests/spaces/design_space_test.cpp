@@ -131,6 +131,8 @@ TEST(DesignSpace, UnknownNamesGetAHint) {
               AllOf(StartsWith("space.yaml:2:14: "), HasSubstr("did you mean 'accelerator.rows'?")));
   EXPECT_THAT(refusal("accelerator: {rows: 4}"),
               AllOf(StartsWith("space.yaml:1:14: "), HasSubstr("needs a type")));
+  EXPECT_EQ(refusal("{n: {type: cnn}, constraint: [n.macs < 1]}"),
+            "space.yaml:1:18: unknown key 'constraint'; did you mean 'constraints'?");
   EXPECT_THAT(refusal("constraints: []"), HasSubstr("at least one part"));
   EXPECT_THAT(refusal("[]"), HasSubstr("mapping from parts"));
 }
