@@ -254,7 +254,24 @@ Findings check_file(Connection& connection, std::int64_t schema) {
 
 std::vector<std::string> Store::check() const {
   const std::lock_guard lock(implementation_->reader_mutex);
-  return check_file(*implementation_->reader, implementation_->schema).problems;
+  Connection& connection = *implementation_->reader;
+  std::vector<std::string> problems = check_file(connection, implementation_->schema).problems;
+  // Of less than a page SQLite does not say that it is missing. (Opening the file here would drop SQLite's locks.) While a
+  // log is there, somebody may be moving its pages to the file.
+  std::error_code absent, unknown;
+  const auto log = std::filesystem::file_size(path().string() + "-wal", absent);
+  const auto size = std::filesystem::file_size(path(), unknown);
+  if ((absent || log == 0) && !unknown) {
+    try {
+      const std::uint64_t expected =
+          as_unsigned(connection.integer("PRAGMA page_count")) * as_unsigned(connection.integer("PRAGMA page_size"));
+      if (size < expected) {
+        problems.insert(problems.begin(), fmt::format("the file is truncated: {} of {} bytes are there", size, expected));
+      }
+    } catch (const StoreError&) {  // is among the problems
+    }
+  }
+  return problems;
 }
 
 std::vector<std::string> Store::repair() {

@@ -687,6 +687,11 @@ TEST(StoreOpen, ExplainsWhatIsWrong) {
   std::filesystem::resize_file(path("truncated.db"), 3000);
   EXPECT_THAT(store_error([&] { Store(path("truncated.db"), read).experiments(); }),
               StartsWith(path("truncated.db").string() + " is truncated: 3000 of "));
+  // What opens may be truncated, too.
+  write_sample(path("end.db"));
+  std::filesystem::resize_file(path("end.db"), std::filesystem::file_size(path("end.db")) - 1000);
+  EXPECT_THAT(Store(path("end.db"), read).check(),
+              ::testing::Contains(StartsWith("the file is truncated: ")));
 }
 
 TEST(StoreOpen, ReadersCannotWrite) {
