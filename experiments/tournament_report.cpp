@@ -141,8 +141,14 @@ std::string problem_heading(const Tournament& tournament, const TournamentResult
   const std::string what = reference.single()
                                ? fmt::format("regret{}", reference.unit == "1" ? "" : " in " + reference.unit)
                                : std::string("share of the hypervolume");
-  return fmt::format("{}: {}, {}; median [quartiles] of {} runs; reference: {}", tournament.problems[problem].name,
-                     fmt::format("{}", fmt::join(reference.objectives, ", ")), what, tournament.seeds.size(), reference.origin);
+  const auto beaten = std::count_if(results.runs.begin(), results.runs.end(), [&](const ContestRun& run) {
+    return run.problem == problem && run.gaps.back() < -1e-9;
+  });
+  const std::string doubt =
+      beaten == 0 ? "" : fmt::format(" (beaten by {} of all runs: it is not the best there is, or not in base units)", beaten);
+  return fmt::format("{}: {}, {}; median [quartiles] of {} runs; reference: {}{}", tournament.problems[problem].name,
+                     fmt::format("{}", fmt::join(reference.objectives, ", ")), what, tournament.seeds.size(), reference.origin,
+                     doubt);
 }
 
 std::string verdict_text(const Tournament& tournament, const Comparison& comparison, const std::vector<std::size_t>& entrants) {
