@@ -193,7 +193,7 @@ TEST_F(TournamentFiles, RefusesWithPosition) {
   EXPECT_THAT(refusal(testing::replaced(good, "seeds", "seds")), HasSubstr("t.yaml:1:1: unknown key 'seds'; did you mean 'seeds'?"));
   EXPECT_THAT(refusal(testing::replaced(good, "[bowl.yaml]", "[none.yaml]")), HasSubstr("none.yaml"));
   EXPECT_THAT(refusal(testing::replaced(good, "[bowl.yaml]", "[{experiment: bowl.yaml, reference: {front: none.csv}}]")),
-              HasSubstr("t.yaml:3:52: there is no file"));
+              HasSubstr("t.yaml:3:55: there is no file"));
   EXPECT_THAT(refusal(testing::replaced(good, "[random]", "[{search: nsga2, draws: 3}]")), HasSubstr("there is nothing to draw"));
   EXPECT_THAT(refusal(testing::replaced(good, "[random]", "[{search: nsga2, draws: 3, vary: {popluation: {integer: [1, 2]}}}]")),
               HasSubstr("strategy nsga2 has no option 'popluation'; did you mean 'population'?"));
