@@ -464,7 +464,7 @@ std::vector<std::filesystem::path> write_report(const Tournament& tournament, co
       "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{0}</title>\n"
       "<meta name=\"viewport\" content=\"width=device-width\">\n"
       "<style>body{{font:15px/1.45 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}}"
-      "table{{border-collapse:collapse;margin:.8rem 0;font-size:14px}}th,td{{padding:.25rem .7rem;text-align:right;"
+      "table{{display:block;overflow-x:auto;border-collapse:collapse;margin:.8rem 0;font-size:14px}}th,td{{padding:.25rem .7rem;text-align:right;"
       "white-space:nowrap;border-bottom:1px solid #ddd}}th:first-child,td:first-child{{text-align:left}}svg{{max-width:100%;height:auto}}</style>"
       "</head><body>\n<h1>{0}</h1>\n",
       escaped(tournament.name));
