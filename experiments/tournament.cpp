@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <exception>
@@ -15,6 +14,7 @@
 #include <fmt/format.h>
 
 #include "core/errors.hpp"
+#include "core/units.hpp"
 #include "estimators/csv.hpp"
 #include "experiments/run.hpp"
 
@@ -92,17 +92,17 @@ Entrant read_entrant(const Config& config, const Registry& registry, std::set<st
   return entrant;
 }
 
-Yardstick read_yardstick(const Config& config, const std::filesystem::path& directory) {
+Yardstick read_yardstick(const Config& config) {
   Yardstick yardstick;
   if (config.is_map()) {
     config.allow_only({"optimum", "front"});
     if (config.size() != 1) config.fail("expected either an optimum or a front");
     if (const auto optimum = config.find("optimum")) {
       yardstick.kind = Yardstick::Kind::optimum;
-      yardstick.optimum = optimum->number();
+      yardstick.optimum = *optimum;
     } else {
       yardstick.kind = Yardstick::Kind::front;
-      yardstick.front = directory / config.at("front").text();
+      yardstick.front = config.at("front").file();
     }
     return yardstick;
   }
@@ -126,7 +126,7 @@ Contest read_problem(const Config& config, const std::filesystem::path& director
                      : checked_name(contest.file.stem().string(), config.at("experiment"), names, "problems");
   if (const auto trials = config.find("trials")) contest.trials = static_cast<std::uint64_t>(trials->integer(1));
   if (const auto window = config.find("window")) contest.window = static_cast<std::size_t>(window->integer(1, 100'000));
-  if (const auto reference = config.find("reference")) contest.yardstick = read_yardstick(*reference, directory);
+  if (const auto reference = config.find("reference")) contest.yardstick = read_yardstick(*reference);
   return contest;
 }
 
@@ -270,12 +270,12 @@ std::vector<Point> read_front(const std::filesystem::path& file, const Specifica
     Point point;
     for (std::size_t i = 0; i < columns.size(); ++i) {
       const std::string_view text = csv[columns[i]];
-      double value = 0;
-      const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-      if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value)) {
-        csv.fail(csv.line(), fmt::format("'{}' is not a number", text));
-      }
-      point.push_back(specification.objectives[i].direction == Direction::minimize ? value : -value);
+      const std::string& unit = specification.metrics[specification.objectives[i].metric].metric.unit;
+      std::string why = "not a number";
+      std::optional<double> value = parse_number(text);
+      if (!value && is_known_unit(unit)) value = parse_quantity(text, unit, why);
+      if (!value || !std::isfinite(*value)) csv.fail(csv.line(), fmt::format("'{}': {}", text, why));
+      point.push_back(specification.objectives[i].direction == Direction::minimize ? *value : -*value);
     }
     points.push_back(std::move(point));
   }
@@ -331,7 +331,9 @@ Reference known_reference(const Contest& problem, const Specification& specifica
                                       reference.objectives.size()));
       }
       const bool minimize = specification.objectives[0].direction == Direction::minimize;
-      reference.front = {{minimize ? problem.yardstick.optimum : -problem.yardstick.optimum}};
+      const Config& given = *problem.yardstick.optimum;
+      const double optimum = is_known_unit(reference.unit) ? given.quantity(reference.unit) : given.number();
+      reference.front = {{minimize ? optimum : -optimum}};
       reference.origin = "given";
       break;
     }

@@ -31,8 +31,8 @@ struct Entrant {
 struct Yardstick {
   enum class Kind { automatic, exhaustive, seen, optimum, front };
   Kind kind = Kind::automatic;
-  double optimum = 0;           ///< kind optimum: in the metric's own direction
-  std::filesystem::path front;  ///< kind front: CSV with a column per objective
+  std::optional<Config> optimum;  ///< kind optimum: a quantity of the metric, in its own direction
+  std::filesystem::path front;    ///< kind front: CSV with a column per objective, in base units where it says none
 };
 
 /// A problem is an experiment file whose `search` is left out of account.

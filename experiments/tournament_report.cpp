@@ -141,8 +141,14 @@ std::string problem_heading(const Tournament& tournament, const TournamentResult
   const std::string what = reference.single()
                                ? fmt::format("regret{}", reference.unit == "1" ? "" : " in " + reference.unit)
                                : std::string("share of the hypervolume");
-  return fmt::format("{}: {}, {}; median [quartiles] of {} runs; reference: {}", tournament.problems[problem].name,
-                     fmt::format("{}", fmt::join(reference.objectives, ", ")), what, tournament.seeds.size(), reference.origin);
+  const auto beaten = std::count_if(results.runs.begin(), results.runs.end(), [&](const ContestRun& run) {
+    return run.problem == problem && run.gaps.back() < -1e-9;
+  });
+  const std::string doubt =
+      beaten == 0 ? "" : fmt::format(" (beaten by {} of all runs: it is not the best there is, or not in base units)", beaten);
+  return fmt::format("{}: {}, {}; median [quartiles] of {} runs; reference: {}{}", tournament.problems[problem].name,
+                     fmt::format("{}", fmt::join(reference.objectives, ", ")), what, tournament.seeds.size(), reference.origin,
+                     doubt);
 }
 
 std::string verdict_text(const Tournament& tournament, const Comparison& comparison, const std::vector<std::size_t>& entrants) {
@@ -458,7 +464,7 @@ std::vector<std::filesystem::path> write_report(const Tournament& tournament, co
       "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{0}</title>\n"
       "<meta name=\"viewport\" content=\"width=device-width\">\n"
       "<style>body{{font:15px/1.45 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}}"
-      "table{{border-collapse:collapse;margin:.8rem 0;font-size:14px}}th,td{{padding:.25rem .7rem;text-align:right;"
+      "table{{display:block;overflow-x:auto;border-collapse:collapse;margin:.8rem 0;font-size:14px}}th,td{{padding:.25rem .7rem;text-align:right;"
       "white-space:nowrap;border-bottom:1px solid #ddd}}th:first-child,td:first-child{{text-align:left}}svg{{max-width:100%;height:auto}}</style>"
       "</head><body>\n<h1>{0}</h1>\n",
       escaped(tournament.name));

@@ -20,6 +20,43 @@ bool plainly_infeasible(const FinishedTrial& trial) {
   return !trial.ok() || (trial.violation > 0 && trial.excess.empty());
 }
 
+constexpr std::size_t warps = 2;
+
+struct Warped {
+  std::vector<double> values;  // standardised
+  Axis axis;
+};
+
+/// Values on a scale for the model, and how it relates to theirs.
+Warped warped(std::span<const double> natural, std::size_t warp) {
+  constexpr std::size_t knots = 16;
+  Warped result;
+  result.values = warp == 0 ? learn::half_rank(natural) : learn::log_above_least(natural);
+  const learn::Scale standard(result.values);
+  for (double& value : result.values) value = standard.to_standard(value);
+  std::vector<std::pair<double, double>> pairs;
+  for (std::size_t i = 0; i < natural.size(); ++i) pairs.emplace_back(result.values[i], natural[i]);
+  std::sort(pairs.begin(), pairs.end());
+  Axis& axis = result.axis;
+  for (std::size_t i = 0; i < knots && !pairs.empty(); ++i) {
+    const auto [on_model, on_natural] = pairs[i * (pairs.size() - 1) / (knots - 1)];
+    // Steps too small for a slope are passed over.
+    if (axis.model.empty() || (on_model > axis.model.back() + 1e-9 && on_natural > axis.natural.back())) {
+      axis.model.push_back(on_model);
+      axis.natural.push_back(on_natural);
+    }
+  }
+  return result;
+}
+
+/// Logarithm of the slope of the model's scale at a value: what makes likelihoods on different scales comparable.
+double log_slope(const Axis& axis, double natural) {
+  if (axis.model.size() < 2) return 0;
+  const auto after = std::lower_bound(axis.natural.begin(), axis.natural.end(), natural) - axis.natural.begin();
+  const auto i = std::clamp<std::size_t>(static_cast<std::size_t>(after), 1, axis.model.size() - 1);
+  return std::log((axis.model[i] - axis.model[i - 1]) / (axis.natural[i] - axis.natural[i - 1]));
+}
+
 }  // namespace
 
 std::vector<double> about_the_bound(std::vector<double> excesses) {
@@ -39,7 +76,7 @@ std::vector<double> about_the_bound(std::vector<double> excesses) {
 GaussianSurrogate::GaussianSurrogate(const SpaceRows& rows, std::size_t targets, std::uint64_t seed,
                                      SurrogateSettings settings)
     : space_(&rows), seed_(seed), settings_(settings) {
-  for (std::size_t k = 0; k < targets; ++k) processes_.push_back({learn::GaussianProcess(rows.columns()), {}, {}, 0});
+  for (std::size_t k = 0; k < targets; ++k) processes_.emplace_back(rows.columns());
 }
 
 /// `count` rows, ascending: half of them the best, the others at random.
@@ -64,37 +101,66 @@ std::vector<std::size_t> GaussianSurrogate::choose(const std::vector<Point>& tar
   return order;
 }
 
-/// Targets to the model's scale, and how it relates to the natural one.
-void GaussianSurrogate::scale(const std::vector<Point>& targets) {
-  constexpr std::size_t knots = 16;
+/// Fits the hyperparameters to the values of all rows, of which some are looked at. \returns the negative logarithm of
+/// their density.
+double GaussianSurrogate::tune(Process& process, const std::vector<double>& data, const std::vector<std::size_t>& rows,
+                               const std::vector<double>& values, bool restart) const {
+  std::vector<double> some, targets;
+  for (const std::size_t row : rows) {
+    const std::span<const double> cells = space_->view(data)[row];
+    some.insert(some.end(), cells.begin(), cells.end());
+    targets.push_back(values[row]);
+  }
+  return process.model.tune(space_->view(some), targets, restart ? first_tuning_evaluations : tuning_evaluations,
+                            restart);
+}
+
+void GaussianSurrogate::tune(std::vector<Process>& processes, const std::vector<double>& data,
+                             const std::vector<Point>& targets) const {
+  const std::vector<std::size_t> rows = choose(targets, settings_.max_tuning_rows, 2 * targets.size());
+  for (Process& process : processes) tune(process, data, rows, process.values, process.tunings++ % 4 == 0);
+}
+
+/// Tunes the model on each scale, and keeps the one on which the targets as they are have the largest density.
+void GaussianSurrogate::choose_warp(Process& process, std::span<const double> natural,
+                                    const std::vector<std::size_t>& rows) {
+  const bool restart = process.tunings++ % 4 == 0;
+  process.thetas.resize(warps, process.model.hyperparameters());
+  double best = -std::numeric_limits<double>::infinity();
+  process.warp = 0;
+  for (std::size_t warp = 0; warp < warps; ++warp) {
+    const Warped candidate = warped(natural, warp);
+    process.model.set_hyperparameters(process.thetas[warp]);
+    double score = -tune(process, success_rows_, rows, candidate.values, restart);
+    process.thetas[warp] = process.model.hyperparameters();
+    for (const std::size_t row : rows) score += log_slope(candidate.axis, natural[row]);
+    if (score > best) {
+      best = score;
+      process.warp = warp;
+    }
+  }
+  process.model.set_hyperparameters(process.thetas[process.warp]);
+}
+
+/// Targets to the model's scale, and how it relates to the natural one. Where it is time to, the scale is chosen anew.
+void GaussianSurrogate::scale(const std::vector<Point>& targets, bool choose_anew) {
   axes_.assign(processes_.size(), {});
+  std::vector<std::size_t> rows;
+  if (choose_anew) rows = choose(targets, settings_.max_tuning_rows, 2 * targets.size());
   for (std::size_t k = 0; k < processes_.size(); ++k) {
     std::vector<double> natural;
     for (const Point& point : targets) natural.push_back(point[k]);
     const learn::Scale linear(natural);
     for (double& value : natural) value = linear.to_standard(value);
-    std::vector<double> model = learn::half_rank(natural);
-    const learn::Scale standard(model);
-    for (double& value : model) value = standard.to_standard(value);
-
-    std::vector<std::pair<double, double>> pairs;
-    for (std::size_t i = 0; i < model.size(); ++i) pairs.emplace_back(model[i], natural[i]);
-    std::sort(pairs.begin(), pairs.end());
-    for (std::size_t i = 0; i < knots; ++i) {
-      const auto [on_model, on_natural] = pairs[i * (pairs.size() - 1) / (knots - 1)];
-      // Steps too small for a slope are passed over.
-      if (axes_[k].model.empty() ||
-          (on_model > axes_[k].model.back() + 1e-9 && on_natural > axes_[k].natural.back())) {
-        axes_[k].model.push_back(on_model);
-        axes_[k].natural.push_back(on_natural);
-      }
-    }
-    processes_[k].values = std::move(model);
+    if (choose_anew) choose_warp(processes_[k], natural, rows);
+    Warped result = warped(natural, processes_[k].warp);
+    processes_[k].values = std::move(result.values);
+    axes_[k] = std::move(result.axis);
   }
 }
 
 void GaussianSurrogate::fit(std::vector<Process>& processes, const std::vector<double>& data,
-                            const std::vector<Point>& targets, bool tune) {
+                            const std::vector<Point>& targets, bool tuned) {
   const learn::Rows all = space_->view(data);
   const std::size_t n = targets.size();
   const auto gather = [&](const std::vector<std::size_t>& rows) {
@@ -102,19 +168,9 @@ void GaussianSurrogate::fit(std::vector<Process>& processes, const std::vector<d
     for (const std::size_t row : rows) gathered.insert(gathered.end(), all[row].begin(), all[row].end());
     return gathered;
   };
-  if (tune) {
-    const std::vector<std::size_t> rows = choose(targets, settings_.max_tuning_rows, 2 * n);
-    const std::vector<double> some = gather(rows);
-    for (Process& process : processes) {
-      std::vector<double> values;
-      for (const std::size_t row : rows) values.push_back(process.values[row]);
-      const bool restart = process.tunings++ % 4 == 0;
-      process.model.tune(space_->view(some), values, restart ? first_tuning_evaluations : tuning_evaluations, restart);
-    }
-  }
   std::vector<std::size_t>& rows = processes.front().rows;
   const std::size_t fresh = n - (rows.empty() ? 0 : rows.back() + 1);
-  if (tune || rows.empty() || rows.size() + fresh > settings_.max_rows + settings_.max_rows / 4) {
+  if (tuned || rows.empty() || rows.size() + fresh > settings_.max_rows + settings_.max_rows / 4) {
     rows = choose(targets, settings_.max_rows, 2 * n + 1);
     if (rows.back() != n - 1) rows.back() = n - 1;  // so that it is known up to where they were considered
     const std::vector<double> some = gather(rows);
@@ -155,8 +211,9 @@ void GaussianSurrogate::update(std::span<const FinishedTrial> told, const std::v
     next = std::max(n + 2, static_cast<std::size_t>(static_cast<double>(n) * settings_.tuning_growth));
     return true;
   };
-  scale(targets);
-  fit(processes_, success_rows_, targets, due(targets.size(), next_tuning_));
+  const bool tune_targets = due(targets.size(), next_tuning_);
+  scale(targets, tune_targets);
+  fit(processes_, success_rows_, targets, tune_targets);
 
   // Constraints: what each lacks or has left, as soon as any trial shows that they matter.
   const std::size_t constraints = successes_.empty() ? 0 : told[successes_.front()].excess.size();
@@ -165,9 +222,7 @@ void GaussianSurrogate::update(std::span<const FinishedTrial> told, const std::v
   });
   if (any_excess) {
     if (constraints_.empty()) {
-      for (std::size_t c = 0; c < constraints; ++c) {
-        constraints_.push_back({learn::GaussianProcess(space_->columns()), {}, {}, 0});
-      }
+      for (std::size_t c = 0; c < constraints; ++c) constraints_.emplace_back(space_->columns());
     }
     constraint_limits_.clear();
     for (std::size_t c = 0; c < constraints_.size(); ++c) {
@@ -175,11 +230,13 @@ void GaussianSurrogate::update(std::span<const FinishedTrial> told, const std::v
       for (const std::size_t i : successes_) excesses.push_back(told[i].excess[c]);
       constraint_limits_.push_back(constraints_[c].learn(about_the_bound(std::move(excesses)), 0));
     }
-    fit(constraints_, success_rows_, targets, due(targets.size(), next_constraint_tuning_));
+    const bool tune_constraints = due(targets.size(), next_constraint_tuning_);
+    if (tune_constraints) tune(constraints_, success_rows_, targets);
+    fit(constraints_, success_rows_, targets, tune_constraints);
   }
   // Failures: a classification by regression on -1 and 1.
   if (std::any_of(told.begin(), told.end(), plainly_infeasible)) {
-    if (failure_.empty()) failure_.push_back({learn::GaussianProcess(space_->columns()), {}, {}, 0});
+    if (failure_.empty()) failure_.emplace_back(space_->columns());
     std::vector<double> labels;
     std::vector<Point> label_points;
     for (const FinishedTrial& trial : told) {
@@ -187,7 +244,9 @@ void GaussianSurrogate::update(std::span<const FinishedTrial> told, const std::v
       label_points.push_back({labels.back()});
     }
     failure_limit_ = failure_.front().learn(labels, 0);
-    fit(failure_, all_rows_, label_points, due(told.size(), next_failure_tuning_));
+    const bool tune_failure = due(told.size(), next_failure_tuning_);
+    if (tune_failure) tune(failure_, all_rows_, label_points);
+    fit(failure_, all_rows_, label_points, tune_failure);
   }
 
   // Incumbents before the believers, which may become some.

@@ -35,7 +35,9 @@ class GaussianSurrogate {
   void update(std::span<const FinishedTrial> told, const std::vector<Point>& targets,
               std::span<const Candidate> pending);
 
-  /// All on the model's scale: the worse half of each target by rank (learn::half_rank), then mean 0 and deviation 1.
+  /// All on the model's scale: each target by learn::half_rank or learn::log_above_least, whichever makes what is known
+  /// likelier (after Snelson, Rasmussen and Ghahramani, "Warped Gaussian processes", NeurIPS 2003), then mean 0 and
+  /// deviation 1.
   struct Prediction {
     std::vector<std::vector<double>> mean, deviation;  ///< by target and candidate
     std::vector<double> log_feasible;                  ///< log of the probability that the trial is feasible
@@ -56,18 +58,26 @@ class GaussianSurrogate {
 
  private:
   struct Process {
+    explicit Process(const std::vector<learn::Column>& columns) : model(columns) {}
+
     learn::GaussianProcess model;
     std::vector<std::size_t> rows;  // what it is conditioned on
     std::vector<double> values;     // standardised targets of all rows
     std::size_t tunings = 0;
+    std::size_t warp = 0;                     // targets: which scale
+    std::vector<std::vector<double>> thetas;  // targets: the hyperparameters on each scale, once tuned
 
     /// Takes in values, standardised. \returns the standardised limit.
     double learn(std::vector<double> natural, double limit);
   };
   std::vector<std::size_t> choose(const std::vector<Point>& targets, std::size_t count, std::uint64_t key) const;
-  void scale(const std::vector<Point>& targets);
+  void scale(const std::vector<Point>& targets, bool choose_anew);
+  void choose_warp(Process& process, std::span<const double> natural, const std::vector<std::size_t>& rows);
+  double tune(Process& process, const std::vector<double>& data, const std::vector<std::size_t>& rows,
+              const std::vector<double>& values, bool restart) const;
+  void tune(std::vector<Process>& processes, const std::vector<double>& data, const std::vector<Point>& targets) const;
   void fit(std::vector<Process>& processes, const std::vector<double>& data, const std::vector<Point>& targets,
-           bool tune);
+           bool tuned);
 
   const SpaceRows* space_;
   std::uint64_t seed_;

@@ -276,15 +276,15 @@ double GaussianProcess::objective(Rows rows, std::span<const double> targets, st
   return value;
 }
 
-void GaussianProcess::tune(Rows rows, std::span<const double> targets, std::size_t max_evaluations,
-                           bool restart) {
+double GaussianProcess::tune(Rows rows, std::span<const double> targets, std::size_t max_evaluations,
+                             bool restart) {
   assert(rows.size() == targets.size());
   const auto function = [&](std::span<const double> theta, std::span<double> gradient) {
     return objective(rows, targets, theta, gradient);
   };
   std::vector<double> present = theta_;
   truncate(0);
-  if (rows.size() < 2) return;
+  if (rows.size() < 2) return 0;
   const bool fresh = present == prior_mean_;
   Minimum best = minimize(function, std::move(present), lower_, upper_, max_evaluations, 1e-4);
   if (restart && !fresh) {
@@ -292,6 +292,7 @@ void GaussianProcess::tune(Rows rows, std::span<const double> targets, std::size
     if (other.value < best.value) best = std::move(other);
   }
   set_hyperparameters(std::isfinite(best.value) ? std::move(best.x) : prior_mean_);
+  return std::isfinite(best.value) ? best.value : std::numeric_limits<double>::infinity();
 }
 
 // --- Conditioning

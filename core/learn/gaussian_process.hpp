@@ -34,8 +34,9 @@ class GaussianProcess {
 
   /// Sets the hyperparameters to a maximum of the posterior density: the marginal likelihood of the targets times
   /// log-normal priors, by L-BFGS from the present hyperparameters and, with `restart`, also from the prior's mode; the
-  /// better one stays. O(evaluations · rows³). What it was conditioned on is forgotten.
-  void tune(Rows rows, std::span<const double> targets, std::size_t max_evaluations, bool restart = true);
+  /// better one stays. O(evaluations · rows³). What it was conditioned on is forgotten. \returns objective() there; infinity
+  /// if it could not be computed, and 0 for less than two rows, which teach nothing.
+  double tune(Rows rows, std::span<const double> targets, std::size_t max_evaluations, bool restart = true);
 
   /// Factorises the covariance of the rows: O(rows³). If it is not positive definite in floating point, the diagonal is
   /// raised until it is: by 1e-10 of the variance at first, then tenfold. Sets all targets to 0.

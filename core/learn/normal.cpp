@@ -100,4 +100,17 @@ std::vector<double> half_rank(std::span<const double> values) {
   return result;
 }
 
+std::vector<double> log_above_least(std::span<const double> values) {
+  std::vector<double> result(values.begin(), values.end());
+  if (values.empty()) return result;
+  std::vector<double> sorted = result;
+  std::sort(sorted.begin(), sorted.end());
+  const double least = sorted.front();
+  // Halves, because the range of the largest doubles overflows.
+  const double unit = sorted[(sorted.size() - 1) / 2] / 2 - least / 2;
+  if (!(unit > 0)) return result;
+  for (double& value : result) value = std::log1p((value / 2 - least / 2) / unit);
+  return result;
+}
+
 }  // namespace duet::learn

@@ -27,4 +27,8 @@ double log_expected_improvement(double best, double mean, double deviation);
 /// Song et al., "The Vizier Gaussian process bandit algorithm", 2024, §3.1).
 std::vector<double> half_rank(std::span<const double> values);
 
+/// Targets to be minimised on a scale that grows finer towards the least: log(1 + (value - least) / (median - least)).
+/// Values as they are where at least half of them are the least.
+std::vector<double> log_above_least(std::span<const double> values);
+
 }  // namespace duet::learn

@@ -167,6 +167,24 @@ TEST_F(TournamentFiles, TakesGivenReferences) {
   EXPECT_NEAR(results.runs[2].gaps.back(), 0, 1e-12);
 }
 
+TEST_F(TournamentFiles, ReferencesHaveUnits) {
+  // Sizes in percent: a design of size 5 is 0.05, stored as a share.
+  const std::string percent = testing::replaced(bowl, "size: {unit: \"1\"", "size: {unit: \"%\"");
+  testing::write_file(folder_ / "size.yaml", testing::replaced(percent, "objectives: loss", "objectives: size"));
+  testing::write_file(folder_ / "two.yaml", testing::replaced(percent, "objectives: loss", "objectives: [loss, size]"));
+  testing::write_file(folder_ / "front.csv", "size,loss\n0,13\n5%,0\n");
+  const Tournament tournament = load(
+      "seeds: 1\nstrategies: random\nproblems:\n  - {experiment: size.yaml, reference: {optimum: -1%}}\n"
+      "  - {experiment: two.yaml, reference: {front: front.csv}}\n  - {name: wrong, experiment: size.yaml, reference: {optimum: 1}}");
+  const TournamentResults results = run_all(tournament);
+  EXPECT_NEAR(results.references[0].front[0][0], -0.01, 1e-15);
+  EXPECT_GE(results.runs[0].gaps.back(), 0.01 - 1e-15);
+  EXPECT_EQ(results.references[1].front, (std::vector<Point>{{13, 0}, {0, 0.05}}));
+  EXPECT_LT(results.runs[2].gaps.back(), 0);  // read as 100%
+  write_report(tournament, results, conclude(tournament, results));
+  EXPECT_THAT(testing::read_file(folder_ / "out" / "report.html"), HasSubstr("reference: given (beaten by 1 of all runs"));
+}
+
 TEST_F(TournamentFiles, RefusesWithPosition) {
   const std::string good = "seeds: 2\nstrategies: [random]\nproblems: [bowl.yaml]";
   EXPECT_EQ(refusal(good), "accepted");
@@ -174,6 +192,8 @@ TEST_F(TournamentFiles, RefusesWithPosition) {
   EXPECT_THAT(refusal(testing::replaced(good, "[random]", "[random, random]")), HasSubstr("t.yaml:2:22: two strategies are named 'random'"));
   EXPECT_THAT(refusal(testing::replaced(good, "seeds", "seds")), HasSubstr("t.yaml:1:1: unknown key 'seds'; did you mean 'seeds'?"));
   EXPECT_THAT(refusal(testing::replaced(good, "[bowl.yaml]", "[none.yaml]")), HasSubstr("none.yaml"));
+  EXPECT_THAT(refusal(testing::replaced(good, "[bowl.yaml]", "[{experiment: bowl.yaml, reference: {front: none.csv}}]")),
+              HasSubstr("t.yaml:3:55: there is no file"));
   EXPECT_THAT(refusal(testing::replaced(good, "[random]", "[{search: nsga2, draws: 3}]")), HasSubstr("there is nothing to draw"));
   EXPECT_THAT(refusal(testing::replaced(good, "[random]", "[{search: nsga2, draws: 3, vary: {popluation: {integer: [1, 2]}}}]")),
               HasSubstr("strategy nsga2 has no option 'popluation'; did you mean 'population'?"));

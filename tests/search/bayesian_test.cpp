@@ -7,6 +7,7 @@
 
 #include "core/pareto.hpp"
 #include "core/random.hpp"
+#include "search/gaussian_surrogate.hpp"
 #include "search/hypervolume_improvement.hpp"
 #include "search/model_based.hpp"
 #include "tests/contracts/strategy_contract.hpp"
@@ -24,6 +25,43 @@ using contracts::StrategyDriver;
 using contracts::TestProblem;
 using testing::builtin_strategy;
 using testing::median;
+
+// --- The model's scale
+
+/// How much steeper the natural scale is at the median than at the best, after learning a sum of numbers, or what `of` makes
+/// of it.
+double bend_of(const std::function<double(double)>& of) {
+  std::vector<SpaceNode> nodes;
+  for (int i = 1; i <= 4; ++i) nodes.push_back(real("x" + std::to_string(i), 0, 1));
+  const Space space(nodes);
+  const SpaceRows rows(space);
+  Random random(5, "designs");
+  std::vector<FinishedTrial> told;
+  std::vector<Point> targets;
+  for (std::uint64_t number = 1; number <= 60; ++number) {
+    FinishedTrial trial;
+    trial.number = number;
+    trial.candidate = space.sample(random);
+    double sum = 0;
+    for (std::size_t i = 0; i < space.size(); ++i) sum += trial.candidate[i];
+    trial.objectives = {of(sum)};
+    targets.push_back(trial.objectives);
+    told.push_back(std::move(trial));
+  }
+  GaussianSurrogate surrogate(rows, 1, 1, {});
+  surrogate.update(told, targets, {});
+  const Axis& axis = surrogate.axes()[0];
+  const auto slope = [&](std::size_t i) {
+    return (axis.natural[i + 1] - axis.natural[i]) / (axis.model[i + 1] - axis.model[i]);
+  };
+  return slope(6) / slope(0);
+}
+
+TEST(GaussianSurrogate, ChoosesTheScaleOnWhichTheTargetsAreLikelier) {
+  // What grows ever faster away from the best: by logarithm. What levels off: as it is, up to the median.
+  EXPECT_GT(bend_of([](double sum) { return std::exp(4 * sum); }), 1.3);
+  EXPECT_NEAR(bend_of([](double sum) { return -std::exp(-4 * sum); }), 1, 1e-6);
+}
 
 // --- Expected hypervolume improvement
 

@@ -87,6 +87,18 @@ TEST(Normal, HalfRankKeepsTheBetterHalfAndTheOrder) {
   EXPECT_EQ(half_rank(std::vector<double>(5, 2.0)), std::vector<double>(5, 2.0));
 }
 
+TEST(Normal, LogAboveLeastIsInUnitsOfTheMedian) {
+  const std::vector<double> warped = log_above_least(std::vector<double>{7, 3, 5, 1e9, 4});
+  EXPECT_EQ(warped[1], 0);                    // the least
+  EXPECT_DOUBLE_EQ(warped[2], std::log(2));   // the median
+  EXPECT_DOUBLE_EQ(warped[0], std::log(3));
+  EXPECT_DOUBLE_EQ(warped[4], std::log(1.5));
+  EXPECT_LT(warped[3], 21);
+  EXPECT_EQ(log_above_least(std::vector<double>{2, 2, 2, 9}), (std::vector<double>{2, 2, 2, 9}));
+  const double largest = std::numeric_limits<double>::max();
+  for (const double value : log_above_least(std::vector<double>{-largest, 0, largest})) EXPECT_TRUE(std::isfinite(value));
+}
+
 TEST(Ridge, RecoversALinearFunctionAndShrinksNoise) {
   Random random(1, "test");
   const std::vector<Column> columns{{.categories = 3}, {}, {.optional = true}};
