@@ -2,17 +2,21 @@
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
+#include <fstream>
 #include <functional>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <map>
+#include <onnx/checker.h>
 #include <onnx/defs/parser.h>
+#include <onnx/shape_inference/implementation.h>
 #include <onnx/onnx_pb.h>
 
 #include "core/errors.hpp"
 #include "core/random.hpp"
 #include "spaces/execution.hpp"
 #include "spaces/onnx.hpp"
+#include "tests/testing.hpp"
 
 namespace duet {
 namespace {
@@ -452,6 +456,35 @@ TEST(OnnxOperators, ArithmeticOnShapesGoesFar) {
       "r = ReduceMax<axes = [0], keepdims = 0>(p) y = Expand(x, r) }");
   EXPECT_EQ(executed.count(OnnxFidelity::approximated), 0u);
   EXPECT_EQ(executed.network.node(executed.network.output()).op, Operator(Expand{{2, 6}}));
+}
+
+// Token numbers, positions, truths: a file has a type for each.
+TEST(OnnxOperators, ExportedFilesHaveTypes) {
+  const std::string graphs[] = {
+      "(int64[2, 3] t) => (float[2, 3, 4] y) { z = Constant<value_int = 0>() e = Equal(t, z) c = Cast<to = 1>(e) a = Constant<value_ints = [2]>() "
+      "m = Unsqueeze(c, a) r = Gather(w, t) y = Mul(r, m) }",                                                      // a mask of padding
+      "(float[2, 3] x) => (int64[3] y) { y = ArgMax<axis = 0, keepdims = 0>(x) }",                                 // positions that move on
+      "(float[2, 3] x) => (float[2, 3] y) { g = Trilu(x) z = Constant<value_float = 0.0>() a = Greater(g, z) b = Less(x, z) o = Or(a, b) y = Where(o, x, g) }",
+      "(float[2, 3] x) => (float y) { y = ReduceMean<keepdims = 0>(x) }",                                          // a scalar
+      "(float[2, 4] x) => (float[2, 4] y) { i = Constant<value = int64[2] {4, 1}>() r = Gather(w, i) y = Add(x, r) }",
+      "(float[2, 3] x) => (float[2, 3, 4] y) { z = Constant<value_float = 0.0>() g = Greater(x, z) c = Cast<to = 7>(g) y = Gather(w, c) }",
+  };
+  const duet::testing::TemporaryDirectory folder;
+  for (const std::string& graph : graphs) {
+    const OnnxImport first = read_graph(graph, graph.find('w') == std::string::npos ? Held{} : Held{{"w", drawn({6, 4}, "w")}});
+    const auto file = folder.path() / "out.onnx";
+    export_onnx(first.network, file, {.weights = &first.weights});
+    onnx::ModelProto model;
+    std::ifstream stream(file, std::ios::binary);
+    ASSERT_TRUE(model.ParseFromIstream(&stream));
+    EXPECT_NO_THROW(onnx::checker::check_model(model)) << graph;
+    onnx::ShapeInferenceOptions strict(true, 1);
+    EXPECT_NO_THROW(onnx::shape_inference::InferShapes(model, onnx::OpSchemaRegistry::Instance(), strict)) << graph;
+    const OnnxImport again = import_onnx(file, {}, OnnxWeights::read);
+    FloatTensor x = graph.find("int64[2, 3] t") == std::string::npos ? drawn({2, graph.find("float[2, 4] x") == std::string::npos ? 3 : 4}, "x")
+                                                                     : FloatTensor{{2, 3}, {1, 0, 5, 0, 2, 3}};
+    EXPECT_EQ(execute(again.network, again.weights, {x}), execute(first.network, first.weights, {x})) << graph;
+  }
 }
 
 std::string why_not(const std::string& graph, const Held& weights = {}) {
