@@ -139,6 +139,8 @@ class Importer {
   // --- One node (onnx_operators.cpp) ---
 
   void import(const onnx::NodeProto& node, const Pattern* pattern);
+  static bool finds_elements(const std::string& type);
+  void shape_found(const onnx::NodeProto& node);
   void foreign(const onnx::NodeProto& node);
   void import_pattern(const onnx::NodeProto& node, const Pattern& pattern);
   /// An operator that duet has not: shape and counts. `positions` are those of its inputs; empty: all of them.

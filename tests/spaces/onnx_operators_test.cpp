@@ -512,6 +512,26 @@ TEST(OnnxOperators, SayWhatDoesNotFit) {
                       "y = Pad(x, p) }"), HasSubstr("(Pad): cuts off more than (1, 4) has"));
 }
 
+TEST(OnnxOperators, WhatIsFoundDependsOnData) {
+  // Of what is known it is counted.
+  const FloatTensor picked = result("(float[4] x) => (float[n] y) { m = Constant<value = bool[2, 2] {0, 1, 1, 1}>() n = NonZero(m) a = Constant<value_ints = [1]>() "
+                                    "z = Constant<value_int = 1>() c = Gather<axis = 0>(n, z) y = Gather(x, c) }", {counting({4})});
+  EXPECT_THAT(picked.values, ElementsAre(1, 0, 1));
+  const std::string graph = "(float[3, 5] x) => (float[n, m] y) { i = NonZero(x) t = Transpose(i) y = GatherND(x, t) }";
+  EXPECT_EQ(why_not(graph), "m.onnx: node 'i' (NonZero): how many elements it finds depends on data; say it with --dim i=COUNT, or of all such nodes "
+                            "with --dim NonZero=COUNT");
+  onnx::ModelProto model;
+  const std::string text = "<ir_version: 8, opset_import: [\"\" : 17]> g " + graph;
+  onnx::OnnxParser parser(text.c_str());
+  ASSERT_TRUE(parser.Parse(model).IsOK());
+  for (const char* name : {"i", "NonZero"}) {
+    const OnnxImport found = import_onnx(model.SerializeAsString(), "m.onnx", {{name, 7}});
+    EXPECT_EQ(found.network.node(found.network.output()).shape, (Shape{7}));
+    EXPECT_EQ(found.nodes[0].fidelity, OnnxFidelity::approximated);
+  }
+  EXPECT_THROW(import_onnx(model.SerializeAsString(), "m.onnx", {{"i", 0}}), ConfigError);
+}
+
 TEST(OnnxOperators, DropsNothingWithoutARatio) {
   const OnnxImport none = read_graph(
       "(float[4] x) => (float[4] y) { r = Constant<value_float = 0.0>() t = Constant<value = bool {1}>() d = Dropout(x, r, t) y = Relu(d) }");
