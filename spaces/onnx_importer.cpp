@@ -53,6 +53,7 @@ void Importer::run(OnnxImport& result) {
   import_nodes(graph_, result);
   set_outputs();
   result.network = std::move(network_);
+  result.counted_again = counted_again_;
   if (!source_.wanted) return;
   weights_.resize(result.network.nodes().size());
   result.weights = std::move(weights_);

@@ -291,6 +291,14 @@ TEST(OnnxOperators, WeightsThatAreComputedCountOnce) {
       {{"w", drawn({1, 6, 4}, "w")}, {"r", drawn({1, 6, 2}, "r")}});
   EXPECT_EQ(gru.network.parameters(), 24 + 12);
   EXPECT_EQ(gru.network.macs(), 3 * 6 * (4 + 2));
+  // Heads that several scales share.
+  const OnnxImport shared = read_graph(
+      "(float[1, 2, 4, 4] x) => (float[1, 2, 4, 4] y) { a = Conv(x, w, b) c = Conv(a, w, b) y = ConvTranspose(c, w) }",
+      {{"w", drawn({2, 2, 1, 1}, "w")}, {"b", drawn({2}, "b")}});
+  EXPECT_EQ(shared.network.parameters() - shared.counted_again, 4 + 2);
+  EXPECT_EQ(shared.nodes[0].fidelity, OnnxFidelity::modelled);
+  EXPECT_EQ(shared.nodes[1].fidelity, OnnxFidelity::approximated);
+  EXPECT_EQ(shared.nodes[2].fidelity, OnnxFidelity::approximated);
   const OnnxImport convolution = read_graph(
       "(float[1, 2, 4, 4] x, float[3, 2, 3, 3] w) => (float[1, 3, 2, 2] y) { y = Conv(x, w, b) }", {{"b", drawn({3}, "b")}});
   EXPECT_EQ(convolution.network.parameters(), 3);
