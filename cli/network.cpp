@@ -88,6 +88,7 @@ nlohmann::json network_json(const std::string& name, const Network& network, con
                   {"modelled", file->count(OnnxFidelity::modelled)},
                   {"approximated", file->count(OnnxFidelity::approximated)},
                   {"ignored", file->count(OnnxFidelity::ignored)},
+                  {"counted_again", file->counted_again},
                   {"nodes", nodes}};
   return json;
 }
@@ -106,6 +107,7 @@ std::string network_text(const Network& network, const OnnxImport* file) {
                       network.nodes().size(), network.macs(), network.parameters(), network.peak_activations(),
                       intensity(network));
   if (file == nullptr) return text;
+  if (file->counted_again > 0) text += fmt::format("counted again     {} parameters that convolutions share\n", file->counted_again);
   text += fmt::format("nodes of the file {}: {} modelled, {} approximated, {} ignored (opset {}{})\n", file->nodes.size(),
                       file->count(OnnxFidelity::modelled), file->count(OnnxFidelity::approximated),
                       file->count(OnnxFidelity::ignored), file->opset,

@@ -37,6 +37,7 @@ struct OnnxImport {
   std::vector<OnnxNode> nodes;  ///< every node of the file that runs, in an order in which they can
   std::int64_t opset = 0;       ///< the file's
   std::string producer;
+  std::int64_t counted_again = 0;  ///< of the network's parameters those that a convolution shares with one before it
   NetworkWeights weights;  ///< if they were asked for
 
   std::size_t count(OnnxFidelity fidelity) const;

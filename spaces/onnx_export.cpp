@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 #include <onnx/onnx_pb.h>
+#include <set>
 
 #include "core/errors.hpp"
 #include "spaces/onnx.hpp"
@@ -71,7 +72,7 @@ class Exporter {
       : network_(network),
         file_(file),
         options_(options),
-        integral_(network.nodes().size(), false),
+        types_(network.nodes().size(), TensorProto::FLOAT),
         draw_(network, options.seed) {
     if (options_.weights != nullptr) check(network, *options_.weights);
     if (options_.external_data.empty()) return;
@@ -85,7 +86,7 @@ class Exporter {
     model_.set_producer_name("duet");
     model_.add_opset_import()->set_version(17);
     graph().set_name("network");
-    find_integers();
+    find_types();
     for (NodeId id = 0; id < network_.nodes().size(); ++id) {
       id_ = id;
       load();
@@ -104,27 +105,75 @@ class Exporter {
   onnx::GraphProto& graph() { return *model_.mutable_graph(); }
   const Node& node() const { return network_.node(id_); }
   const Shape& input_shape(std::size_t i = 0) const { return network_.node(node().inputs[i]).shape; }
-  const std::string& input(std::size_t i = 0) const { return network_.node(node().inputs[i]).name; }
+  /// The name of the i-th input, of the type that the node takes.
+  std::string input(std::size_t i = 0) {
+    const NodeId source = node().inputs[i];
+    const std::string& name = network_.node(source).name;
+    const int type = type_for(id_, i);
+    if (types_[source] == type) return name;
+    const std::string made = part(fmt::format("as_{}_{}", type == TensorProto::BOOL ? "truth" : type == TensorProto::INT64 ? "integer" : "number", i));
+    if (cast_.insert(made).second) set(add("Cast", made, {name}), "to", std::int64_t{type});
+    return made;
+  }
 
-  /// Token numbers and positions, and what only moves them.
-  void find_integers() {
+  static bool moves(const Operator& op) {
+    return std::holds_alternative<Reshape>(op) || std::holds_alternative<Slice>(op) || std::holds_alternative<Transpose>(op) ||
+           std::holds_alternative<Identity>(op) || std::holds_alternative<Flatten>(op) || std::holds_alternative<Expand>(op);
+  }
+
+  /// What is true or false.
+  static bool is_truth(const Operator& op) {
+    static constexpr std::string_view functions[] = {"and", "equal", "greater", "greater_or_equal", "is_inf", "is_na_n",
+                                                     "less", "less_or_equal", "not", "or", "xor"};
+    const auto* function = std::get_if<Elementwise>(&op);
+    return function != nullptr && std::find(std::begin(functions), std::end(functions), function->function) != std::end(functions);
+  }
+
+  /// The type of elements that a user's i-th input must have.
+  int type_for(NodeId user, std::size_t i) const {
+    const Operator& op = network_.node(user).op;
+    if (std::holds_alternative<Embedding>(op) && i == 0) return TensorProto::INT64;
+    if (moves(op) || std::holds_alternative<Concat>(op)) return types_[user];
+    const auto* function = std::get_if<Elementwise>(&op);
+    if (function == nullptr) return TensorProto::FLOAT;
+    const std::string& name = function->function;
+    const bool truths = name == "and" || name == "not" || name == "or" || name == "xor" || (name == "where" && i == 0);
+    return truths ? TensorProto::BOOL : TensorProto::FLOAT;
+  }
+
+  /// Numbers are floats, but for token numbers, positions and what only moves them, and for what is true or false.
+  void find_types() {
     const auto nodes = network_.nodes();
+    std::vector<std::vector<int>> wanted(nodes.size());  // of inputs and fixed constants, by their users
     for (NodeId id = nodes.size(); id-- > 0;) {
       const Node& user = nodes[id];
-      const bool moves = std::holds_alternative<Reshape>(user.op) || std::holds_alternative<Slice>(user.op) ||
-                         std::holds_alternative<Transpose>(user.op) || std::holds_alternative<Identity>(user.op);
-      if (const auto* top = std::get_if<TopK>(&user.op); top != nullptr && top->indices) integral_[id] = true;
-      if (std::holds_alternative<Embedding>(user.op) || (moves && integral_[id])) {
-        const NodeId source = user.inputs[0];
-        if (!std::holds_alternative<Constant>(nodes[source].op)) integral_[source] = true;
+      const bool moved = moves(user.op) && !wanted[id].empty();
+      for (std::size_t i = 0; i < user.inputs.size(); ++i) {
+        const int type = moved ? *std::max_element(wanted[id].begin(), wanted[id].end()) : type_for(id, i);
+        wanted[user.inputs[i]].push_back(type);
       }
+    }
+    for (NodeId id = 0; id < nodes.size(); ++id) {
+      const Node& made = nodes[id];
+      const auto* constant = std::get_if<Constant>(&made.op);
+      const auto* top = std::get_if<TopK>(&made.op);
+      const bool integral = std::find(wanted[id].begin(), wanted[id].end(), TensorProto::INT64) != wanted[id].end();
+      const bool alike = !wanted[id].empty() && std::count(wanted[id].begin(), wanted[id].end(), wanted[id][0]) ==
+                                                    static_cast<std::ptrdiff_t>(wanted[id].size());
+      if ((std::holds_alternative<Input>(made.op) && integral) || (top != nullptr && top->indices)) types_[id] = TensorProto::INT64;
+      if (constant != nullptr && !constant->learned && alike) types_[id] = wanted[id][0];
+      if (is_truth(made.op)) types_[id] = TensorProto::BOOL;
+      if (!moves(made.op) && !std::holds_alternative<Concat>(made.op)) continue;
+      const int first = types_[made.inputs[0]];
+      const bool all = std::all_of(made.inputs.begin(), made.inputs.end(), [&](NodeId source) { return types_[source] == first; });
+      if (all) types_[id] = first;
     }
   }
 
   void add_type(onnx::ValueInfoProto& info, NodeId id) {
     info.set_name(network_.node(id).name);
     auto* tensor = info.mutable_type()->mutable_tensor_type();
-    tensor->set_elem_type(integral_[id] ? TensorProto::INT64 : TensorProto::FLOAT);
+    tensor->set_elem_type(types_[id]);
     for (const std::int64_t extent : network_.node(id).shape) tensor->mutable_shape()->add_dim()->set_dim_value(extent);
   }
 
@@ -248,9 +297,17 @@ class Exporter {
     value.set_name("value");
     value.set_type(AttributeProto::TENSOR);
     TensorProto& made_tensor = *value.mutable_t();
-    made_tensor.set_data_type(TensorProto::FLOAT);
+    made_tensor.set_data_type(types_[id_]);
     for (const std::int64_t extent : op.shape) made_tensor.add_dims(extent);
-    made_tensor.set_raw_data(std::string(bytes_of(sparse() ? content_of(op) : tensor(0).values)));
+    const std::vector<float> values = sparse() ? content_of(op) : tensor(0).values;
+    if (types_[id_] == TensorProto::FLOAT) {
+      made_tensor.set_raw_data(std::string(bytes_of(values)));
+      return;
+    }
+    for (const float element : values) {
+      types_[id_] == TensorProto::BOOL ? made_tensor.add_int32_data(element != 0 ? 1 : 0)
+                                       : made_tensor.add_int64_data(static_cast<std::int64_t>(element));
+    }
   }
 
   void write(const Convolution& op) {
@@ -327,9 +384,9 @@ class Exporter {
 
   void write(const GlobalPool&) { add("GlobalAveragePool", node().name, {input()}); }
 
-  std::vector<std::string> inputs() const {
+  std::vector<std::string> inputs() {
     std::vector<std::string> names;
-    for (const NodeId id : node().inputs) names.push_back(network_.node(id).name);
+    for (std::size_t i = 0; i < node().inputs.size(); ++i) names.push_back(input(i));
     return names;
   }
 
@@ -434,9 +491,13 @@ class Exporter {
     const bool sum = op.function == "sum";
     std::vector<std::string> names{input()};
     if (sum) names.push_back(integers("axes", op.axes));
-    NodeProto& made = add("Reduce" + camel_case(op.function), node().name, names);
+    // Where nothing is left, ONNX's result has no dimension, the network's has one.
+    const bool scalar = !op.keep_dimensions && op.axes.size() == input_shape().size();
+    const std::string name = scalar ? part("scalar") : node().name;
+    NodeProto& made = add("Reduce" + camel_case(op.function), name, names);
     if (!sum) set(made, "axes", op.axes);
     set(made, "keepdims", std::int64_t{op.keep_dimensions ? 1 : 0});
+    if (scalar) add("Reshape", node().name, {name, integers("shape", {1})});
   }
 
   void write(const Reshape& op) { add("Reshape", node().name, {input(), integers("shape", op.shape)}); }
@@ -470,10 +531,11 @@ class Exporter {
   void write(const Expand& op) { add("Expand", node().name, {input(), integers("shape", op.shape)}); }
 
   void write(const TopK& op) {
+    const std::string from = input();
     NodeProto& made = *graph().add_node();
     made.set_op_type("TopK");
     made.set_name(node().name);
-    made.add_input(input());
+    made.add_input(from);
     made.add_input(integers("k", {op.k}));
     made.add_output(op.indices ? part("values") : node().name);
     made.add_output(op.indices ? node().name : part("indices"));
@@ -588,7 +650,8 @@ class Exporter {
   const Network& network_;
   std::filesystem::path file_;
   const OnnxExportOptions& options_;
-  std::vector<bool> integral_;
+  std::set<std::string> cast_;  ///< inputs in another type, by name
+  std::vector<int> types_;  ///< of the nodes' elements
   onnx::ModelProto model_;
   std::ofstream external_;
   std::int64_t offset_ = 0, within_ = 0;

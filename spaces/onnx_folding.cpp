@@ -297,6 +297,17 @@ std::optional<std::vector<double>> evaluate(const Values& values, const NodeProt
     }
     return result;
   }
+  if (type == "NonZero") {
+    const Ints strides = strides_of(shape_at(values, node, 0));
+    std::vector<double> result;
+    for (std::size_t axis = 0; axis < strides.size(); ++axis) {
+      const std::int64_t extent = shape_at(values, node, 0)[axis];
+      for (std::size_t i = 0; i < in[0]->size(); ++i) {
+        if ((*in[0])[i] != 0) result.push_back(static_cast<double>(static_cast<std::int64_t>(i) / strides[axis] % extent));
+      }
+    }
+    return result;
+  }
   if (type == "ReduceProd" || type == "ReduceSum") {
     if (shape_at(values, node, 0).size() > 1) return std::nullopt;
     double result = type == "ReduceProd" ? 1 : 0;

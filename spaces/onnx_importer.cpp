@@ -53,6 +53,7 @@ void Importer::run(OnnxImport& result) {
   import_nodes(graph_, result);
   set_outputs();
   result.network = std::move(network_);
+  result.counted_again = counted_again_;
   if (!source_.wanted) return;
   weights_.resize(result.network.nodes().size());
   result.weights = std::move(weights_);
@@ -108,6 +109,7 @@ Uses Importer::count_uses(const onnx::GraphProto& graph) {
   for (const NodeProto& node : graph.node()) {
     for (const std::string& input : node.input()) ++uses[input];
     if (node.op_type() == "If" && node.input_size() > 0) conditions_.insert(node.input(0));
+    if (finds_elements(node.op_type()) && node.output_size() > 0) conditions_.insert({node.output(0), node.op_type()});
     Uses inside;
     for (const AttributeProto& attribute : node.attribute()) {
       if (!attribute.has_g()) continue;

@@ -139,6 +139,8 @@ class Importer {
   // --- One node (onnx_operators.cpp) ---
 
   void import(const onnx::NodeProto& node, const Pattern* pattern);
+  static bool finds_elements(const std::string& type);
+  void shape_found(const onnx::NodeProto& node);
   void foreign(const onnx::NodeProto& node);
   void import_pattern(const onnx::NodeProto& node, const Pattern& pattern);
   /// An operator that duet has not: shape and counts. `positions` are those of its inputs; empty: all of them.
@@ -152,6 +154,7 @@ class Importer {
                     std::vector<FloatTensor> weights = {});
   std::vector<FloatTensor> filters_of(const onnx::NodeProto& node, int at, Shape filters, std::int64_t outputs,
                                       bool bias);
+  void count_shared(const onnx::NodeProto& node, int at, bool bias);
   void convolution(const onnx::NodeProto& node);
   void transposed_convolution(const onnx::NodeProto& node);
   void pool(const onnx::NodeProto& node);
@@ -233,6 +236,8 @@ class Importer {
   OnnxNode entry_;
   NumberFormat format_;  // of the node's layers
   std::int64_t steps_ = 0;  // of recurrent networks, unrolled
+  std::set<std::string> held_;  // tensors that a convolution has and others have too
+  std::int64_t counted_again_ = 0;
 };
 
 }  // namespace duet::onnx_graph

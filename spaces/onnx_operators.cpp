@@ -1,5 +1,6 @@
 #include "spaces/onnx_importer.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <numeric>
 #include <onnx/onnx_pb.h>
@@ -29,6 +30,7 @@ void Importer::import(const NodeProto& node, const Pattern* pattern) {
   infer(node);
   const std::string& type = node.op_type();
   if (type == "Einsum") shape_einsum(node);
+  if (finds_elements(type)) shape_found(node);
   if (fold(node)) return;
   if (node.domain() == own_domain && type == deformable_sampling) return sampling(node);
   if (!node.domain().empty() && node.domain() != "ai.onnx") return foreign(node);
@@ -74,7 +76,33 @@ void Importer::import(const NodeProto& node, const Pattern* pattern) {
   if (type == "LSTM" || type == "GRU" || type == "RNN") return recurrent(node);
   if (type == "InstanceNormalization") return instance_normalization(node);
   if (type == "OneHot") shape_one_hot(node);
+  if (finds_elements(type)) return other(node, "finds as many as --dim says");
   return other(node, "its shape and counts only");
+}
+
+/// Operators whose result has as many elements as they find.
+bool Importer::finds_elements(const std::string& type) { return type == "NonZero" || type == "NonMaxSuppression"; }
+
+void Importer::shape_found(const NodeProto& node) {
+  Value& made = values_.at(node.output(0));
+  const bool non_zero = node.op_type() == "NonZero";
+  const auto rank = non_zero ? static_cast<std::int64_t>(shape(node, 0).size()) : 3;
+  std::int64_t count = 0;
+  if (const auto data = known(node, 0); non_zero && data && rank > 0) {
+    count = std::count_if(data->begin(), data->end(), [](double x) { return x != 0; });
+  } else {
+    auto given = dimensions_.find(node.output(0));
+    if (given == dimensions_.end()) given = dimensions_.find(node.op_type());
+    if (given == dimensions_.end() && made.shape) return;  // the file says it
+    if (given == dimensions_.end()) {
+      throw Refusal(fmt::format("how many elements it finds depends on data; say it with --dim {}=COUNT, or of all such nodes with --dim {}=COUNT",
+                                node.output(0), node.op_type()));
+    }
+    count = given->second;
+    if (count < 1 || count > max_count) throw Refusal(fmt::format("finds {} elements, must be at least 1", count));
+  }
+  made.type = TensorProto::INT64;
+  made.shape = non_zero ? Shape{rank, count} : Shape{count, rank};
 }
 
 void Importer::foreign(const NodeProto& node) {

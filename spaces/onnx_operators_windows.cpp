@@ -105,6 +105,15 @@ std::vector<FloatTensor> Importer::filters_of(const NodeProto& node, int at, Sha
   return tensors;
 }
 
+/// Every convolution of a network has weights of its own.
+void Importer::count_shared(const NodeProto& node, int at, bool bias) {
+  for (int i = at; i <= at + (bias ? 1 : 0); ++i) {
+    if (uses_[node.input(i)] < 2 || held_.insert(node.input(i)).second) continue;
+    counted_again_ += count_of(shape(node, i));
+    if (i == at) approximate("its weights are those of a node before it, and counted again");
+  }
+}
+
 void Importer::convolution(const NodeProto& node) {
   const bool quantized = node.op_type() == "QLinearConv";
   const int at = quantized ? 3 : 1;
@@ -119,7 +128,6 @@ void Importer::convolution(const NodeProto& node) {
                               to_string(image)));
   }
   node.op_type() != "Conv" ? quantised(value(node, 0), weight) : words_of(value(node, 0), weight);
-  const bool shared = weight.constant && uses_[node.input(at)] > 1;
   const bool computed_bias = bias && !value(node, quantized ? 8 : 2).constant;
   if (!weight.constant || computed_bias || filters.size() > 4) {
     const std::int64_t macs = product_of(output_shape(node), Shape(filters.begin() + 1, filters.end()));
@@ -130,7 +138,7 @@ void Importer::convolution(const NodeProto& node) {
     return other(node, filters.size() > 4 ? "a convolution over more than two dimensions" : "its weights are computed",
                  macs, parameters, positions);
   }
-  if (shared) approximate("its weights are shared, and counted for each");
+  count_shared(node, at, bias);
   Ints kernel(filters.begin() + 2, filters.end());
   const WindowOf w = window(node, image, kernel);
   NodeId x = as_image(node, input(node, 0));
@@ -162,6 +170,7 @@ void Importer::transposed_convolution(const NodeProto& node) {
   }
   Ints kernel(filters.begin() + 2, filters.end());
   const WindowOf w = window(node, image, kernel);
+  count_shared(node, 1, bias);
   Ints more = integers(node, "output_padding").value_or(Ints(kernel.size(), 0));
   if (more.size() == 1) more.insert(more.begin(), 0);
   if (more.size() != 2) throw Refusal("output_padding does not fit the kernel");

@@ -2,17 +2,21 @@
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
+#include <fstream>
 #include <functional>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <map>
+#include <onnx/checker.h>
 #include <onnx/defs/parser.h>
+#include <onnx/shape_inference/implementation.h>
 #include <onnx/onnx_pb.h>
 
 #include "core/errors.hpp"
 #include "core/random.hpp"
 #include "spaces/execution.hpp"
 #include "spaces/onnx.hpp"
+#include "tests/testing.hpp"
 
 namespace duet {
 namespace {
@@ -287,6 +291,14 @@ TEST(OnnxOperators, WeightsThatAreComputedCountOnce) {
       {{"w", drawn({1, 6, 4}, "w")}, {"r", drawn({1, 6, 2}, "r")}});
   EXPECT_EQ(gru.network.parameters(), 24 + 12);
   EXPECT_EQ(gru.network.macs(), 3 * 6 * (4 + 2));
+  // Heads that several scales share.
+  const OnnxImport shared = read_graph(
+      "(float[1, 2, 4, 4] x) => (float[1, 2, 4, 4] y) { a = Conv(x, w, b) c = Conv(a, w, b) y = ConvTranspose(c, w) }",
+      {{"w", drawn({2, 2, 1, 1}, "w")}, {"b", drawn({2}, "b")}});
+  EXPECT_EQ(shared.network.parameters() - shared.counted_again, 4 + 2);
+  EXPECT_EQ(shared.nodes[0].fidelity, OnnxFidelity::modelled);
+  EXPECT_EQ(shared.nodes[1].fidelity, OnnxFidelity::approximated);
+  EXPECT_EQ(shared.nodes[2].fidelity, OnnxFidelity::approximated);
   const OnnxImport convolution = read_graph(
       "(float[1, 2, 4, 4] x, float[3, 2, 3, 3] w) => (float[1, 3, 2, 2] y) { y = Conv(x, w, b) }", {{"b", drawn({3}, "b")}});
   EXPECT_EQ(convolution.network.parameters(), 3);
@@ -454,6 +466,35 @@ TEST(OnnxOperators, ArithmeticOnShapesGoesFar) {
   EXPECT_EQ(executed.network.node(executed.network.output()).op, Operator(Expand{{2, 6}}));
 }
 
+// Token numbers, positions, truths: a file has a type for each.
+TEST(OnnxOperators, ExportedFilesHaveTypes) {
+  const std::string graphs[] = {
+      "(int64[2, 3] t) => (float[2, 3, 4] y) { z = Constant<value_int = 0>() e = Equal(t, z) c = Cast<to = 1>(e) a = Constant<value_ints = [2]>() "
+      "m = Unsqueeze(c, a) r = Gather(w, t) y = Mul(r, m) }",                                                      // a mask of padding
+      "(float[2, 3] x) => (int64[3] y) { y = ArgMax<axis = 0, keepdims = 0>(x) }",                                 // positions that move on
+      "(float[2, 3] x) => (float[2, 3] y) { g = Trilu(x) z = Constant<value_float = 0.0>() a = Greater(g, z) b = Less(x, z) o = Or(a, b) y = Where(o, x, g) }",
+      "(float[2, 3] x) => (float y) { y = ReduceMean<keepdims = 0>(x) }",                                          // a scalar
+      "(float[2, 4] x) => (float[2, 4] y) { i = Constant<value = int64[2] {4, 1}>() r = Gather(w, i) y = Add(x, r) }",
+      "(float[2, 3] x) => (float[2, 3, 4] y) { z = Constant<value_float = 0.0>() g = Greater(x, z) c = Cast<to = 7>(g) y = Gather(w, c) }",
+  };
+  const duet::testing::TemporaryDirectory folder;
+  for (const std::string& graph : graphs) {
+    const OnnxImport first = read_graph(graph, graph.find('w') == std::string::npos ? Held{} : Held{{"w", drawn({6, 4}, "w")}});
+    const auto file = folder.path() / "out.onnx";
+    export_onnx(first.network, file, {.weights = &first.weights});
+    onnx::ModelProto model;
+    std::ifstream stream(file, std::ios::binary);
+    ASSERT_TRUE(model.ParseFromIstream(&stream));
+    EXPECT_NO_THROW(onnx::checker::check_model(model)) << graph;
+    onnx::ShapeInferenceOptions strict(true, 1);
+    EXPECT_NO_THROW(onnx::shape_inference::InferShapes(model, onnx::OpSchemaRegistry::Instance(), strict)) << graph;
+    const OnnxImport again = import_onnx(file, {}, OnnxWeights::read);
+    FloatTensor x = graph.find("int64[2, 3] t") == std::string::npos ? drawn({2, graph.find("float[2, 4] x") == std::string::npos ? 3 : 4}, "x")
+                                                                     : FloatTensor{{2, 3}, {1, 0, 5, 0, 2, 3}};
+    EXPECT_EQ(execute(again.network, again.weights, {x}), execute(first.network, first.weights, {x})) << graph;
+  }
+}
+
 std::string why_not(const std::string& graph, const Held& weights = {}) {
   try {
     read_graph(graph, weights);
@@ -477,6 +518,26 @@ TEST(OnnxOperators, SayWhatDoesNotFit) {
   // More is cut off than there is, by numbers at the end of their range.
   EXPECT_THAT(why_not("(float[1, 4] x) => (float[n, m] y) { p = Constant<value_ints = [-9223372036854775807, 0, -9223372036854775807, 0]>() "
                       "y = Pad(x, p) }"), HasSubstr("(Pad): cuts off more than (1, 4) has"));
+}
+
+TEST(OnnxOperators, WhatIsFoundDependsOnData) {
+  // Of what is known it is counted.
+  const FloatTensor picked = result("(float[4] x) => (float[n] y) { m = Constant<value = bool[2, 2] {0, 1, 1, 1}>() n = NonZero(m) a = Constant<value_ints = [1]>() "
+                                    "z = Constant<value_int = 1>() c = Gather<axis = 0>(n, z) y = Gather(x, c) }", {counting({4})});
+  EXPECT_THAT(picked.values, ElementsAre(1, 0, 1));
+  const std::string graph = "(float[3, 5] x) => (float[n, m] y) { i = NonZero(x) t = Transpose(i) y = GatherND(x, t) }";
+  EXPECT_EQ(why_not(graph), "m.onnx: node 'i' (NonZero): how many elements it finds depends on data; say it with --dim i=COUNT, or of all such nodes "
+                            "with --dim NonZero=COUNT");
+  onnx::ModelProto model;
+  const std::string text = "<ir_version: 8, opset_import: [\"\" : 17]> g " + graph;
+  onnx::OnnxParser parser(text.c_str());
+  ASSERT_TRUE(parser.Parse(model).IsOK());
+  for (const char* name : {"i", "NonZero"}) {
+    const OnnxImport found = import_onnx(model.SerializeAsString(), "m.onnx", {{name, 7}});
+    EXPECT_EQ(found.network.node(found.network.output()).shape, (Shape{7}));
+    EXPECT_EQ(found.nodes[0].fidelity, OnnxFidelity::approximated);
+  }
+  EXPECT_THROW(import_onnx(model.SerializeAsString(), "m.onnx", {{"i", 0}}), ConfigError);
 }
 
 TEST(OnnxOperators, DropsNothingWithoutARatio) {
