@@ -28,13 +28,15 @@ class ConfigError : public std::runtime_error {
   }
   static std::string shortened(std::string message) {
     constexpr std::size_t longest_word = 400, shown = 100;
-    const auto inside = [&](std::size_t at) { return (static_cast<unsigned char>(message[at]) & 0xC0) == 0x80; };
+    // Characters of UTF-8 stay whole; what is none has no more than three bytes to step over either.
+    const auto first_byte = [&](std::size_t at) {
+      for (int i = 0; i < 3 && (static_cast<unsigned char>(message[at]) & 0xC0) == 0x80; ++i) --at;
+      return at;
+    };
     for (std::size_t begin = 0; begin < message.size();) {
       const std::size_t end = std::min(message.find(' ', begin), message.size());
       if (end - begin > longest_word) {
-        std::size_t from = begin + shown, to = end - shown;
-        while (inside(from)) --from;  // characters of UTF-8 stay whole
-        while (inside(to)) --to;
+        const std::size_t from = first_byte(begin + shown), to = first_byte(end - shown);
         message.replace(from, to - from, "…");
         begin = from;
       } else {

@@ -473,7 +473,13 @@ void Importer::approximate(const std::string& why) {
   entry_.note = why;
 }
 
-void Importer::check_filters(const NodeProto& node) {
+void Importer::check_ranks(const NodeProto& node) {
+  const std::string& type = node.op_type();
+  if ((type == "LSTM" || type == "GRU" || type == "RNN") && node.input_size() > 0) {
+    const auto x = values_.find(node.input(0));
+    if (x == values_.end() || !x->second.shape || x->second.shape->size() == 3) return;
+    throw Refusal(fmt::format("its input has {} dimensions, must have 3", x->second.shape->size()));
+  }
   if (node.op_type().find("Conv") == std::string::npos) return;
   const int filters = node.op_type() == "QLinearConv" ? 3 : 1;
   if (node.input_size() <= filters) return;
@@ -496,7 +502,7 @@ void Importer::infer(const NodeProto& node) {
   if (standard && schema == nullptr) {
     throw Refusal(fmt::format("there is no such operator in opset {}", opset_));
   }
-  check_filters(node);
+  check_ranks(node);
   if (schema != nullptr && schema->Deprecated()) throw Refusal("the operator is deprecated");
   const std::vector<TypeProto> types = infer_types(schema, node, values_, inference_error_);
   for (int i = 0; i < node.output_size(); ++i) {

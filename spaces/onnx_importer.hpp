@@ -126,8 +126,9 @@ class Importer {
   void pass(const onnx::NodeProto& node, const std::string& why);
   void ignore(const std::string& why);
   void approximate(const std::string& why);
-  /// libonnx's inference reads beyond its vectors where filters have more dimensions than the input.
-  void check_filters(const onnx::NodeProto& node);
+  /// libonnx's inference reads beyond its vectors where filters have more dimensions than the input, and where that of a
+  /// recurrent layer has fewer than three.
+  void check_ranks(const onnx::NodeProto& node);
   void infer(const onnx::NodeProto& node);
 
   // --- Nodes of constants (onnx_folding.cpp) ---

@@ -331,6 +331,7 @@ TEST(Config, MessagesQuoteNoBooks) {
   EXPECT_THAT(message, ::testing::EndsWith("' another"));
   const std::string whole(400, 'y');
   EXPECT_EQ(ConfigError(whole).what(), whole);
+  EXPECT_LT(std::string(ConfigError(std::string(100'000, '\x80')).what()).size(), 300U);  // no characters at all
 }
 
 TEST(Config, BinaryIsRefusedWithPosition) {
