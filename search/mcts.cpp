@@ -28,7 +28,7 @@ class MonteCarloTreeSearch final : public Strategy {
   MonteCarloTreeSearch(const Problem& problem, const Options& options)
       : problem_(problem),
         exploration_(options.number("exploration")),
-        halvings_(options.integer("halvings")),
+        smallest_part_(std::ldexp(1.0, -static_cast<int>(options.integer("halvings")))),
         seen_(*problem.space),
         nodes_(1) {}
 
@@ -89,8 +89,8 @@ class MonteCarloTreeSearch final : public Strategy {
 
   /// Whether nothing is left to decide about the parameter.
   bool decided(const Step& step) const {
-    if (space()[step.parameter].discrete()) return step.low == step.high;
-    return step.high - step.low <= std::ldexp(1.0, -static_cast<int>(halvings_)) || space()[step.parameter].minimum == space()[step.parameter].maximum;
+    const Parameter& p = space()[step.parameter];
+    return p.discrete() ? step.low == step.high : step.high - step.low <= smallest_part_ || p.minimum == p.maximum;
   }
 
   std::size_t branches(const Step& step) const {
@@ -114,19 +114,15 @@ class MonteCarloTreeSearch final : public Strategy {
     return at <= branch(step, 0).high ? 0 : 1;
   }
 
-  /// The next decision that is not made, from `parameter` on; nothing after the last. `has` says whether one exists.
-  template <class Has>
-  std::optional<Step> next(std::size_t parameter, const Has& has) const {
+  /// The first decision from `parameter` on that is not made; nothing after the last.
+  template <class Active>
+  std::optional<Step> next(std::size_t parameter, const Active& active) const {
     for (; parameter < space().size(); ++parameter) {
-      if (!has(parameter)) continue;
+      if (!active(parameter)) continue;
       const Step step = all_of(parameter);
       if (!decided(step)) return step;
     }
     return std::nullopt;
-  }
-
-  std::optional<Step> next(std::size_t parameter, const Candidate& complete) const {
-    return next(parameter, [&](std::size_t i) { return complete.has(i); });
   }
 
   // --- What is known.
@@ -134,9 +130,10 @@ class MonteCarloTreeSearch final : public Strategy {
   /// Calls use(node) for the root and every known node that the candidate passes; grows the tree by one node if told to.
   template <class Use>
   void walk(const Candidate& candidate, bool grow, const Use& use) {
+    const auto active = [&](std::size_t i) { return candidate.has(i); };
     std::size_t at = 0;
     use(at);
-    for (std::optional<Step> step = next(0, candidate); step;) {
+    for (std::optional<Step> step = next(0, active); step;) {
       if (nodes_[at].children.empty()) {
         if (!grow) return;
         nodes_[at].children.assign(branches(*step), none);
@@ -154,7 +151,7 @@ class MonteCarloTreeSearch final : public Strategy {
       if (fresh) return;
       at = child;
       step = branch(*step, taken);
-      if (decided(*step)) step = next(step->parameter + 1, candidate);
+      if (decided(*step)) step = next(step->parameter + 1, active);
     }
   }
 
@@ -201,7 +198,12 @@ class MonteCarloTreeSearch final : public Strategy {
       Candidate partial(space().size());
       std::vector<Step> made;  // of each parameter the last
       std::size_t at = 0;
-      const auto active = [&](std::size_t i) { return space().active(partial, i); };
+      const auto active = [&](std::size_t i) {
+        if (!space().active(partial, i)) return false;
+        // Others may hang on what has one value only.
+        if (space()[i].minimum == space()[i].maximum) partial.set(i, space()[i].minimum);
+        return true;
+      };
       std::optional<std::pair<std::size_t, std::size_t>> last;
       const auto take = [&](std::optional<Step>& step, std::size_t chosen) {
         *step = branch(*step, chosen);
@@ -209,9 +211,9 @@ class MonteCarloTreeSearch final : public Strategy {
         made.push_back(*step);
         if (!decided(*step)) return;
         if (space()[step->parameter].discrete()) partial.set(step->parameter, step->low);
-        step = next_after(*step, partial, active);
+        step = next(step->parameter + 1, active);
       };
-      std::optional<Step> step = next_after({0, 0, 0}, partial, active, 0);
+      std::optional<Step> step = next(0, active);
       while (step && at != none && !nodes_[at].children.empty()) {
         const std::optional<std::size_t> chosen = select(at, dead, random);
         if (!chosen) break;
@@ -225,18 +227,6 @@ class MonteCarloTreeSearch final : public Strategy {
       }
       if (!last) return std::nullopt;
       dead.push_back(*last);
-    }
-    return std::nullopt;
-  }
-
-  /// The decision after one that is made. What has a single value is set on the way.
-  template <class Active>
-  std::optional<Step> next_after(const Step& made, Candidate& partial, const Active& active, std::size_t offset = 1) const {
-    for (std::size_t i = made.parameter + offset; i < space().size(); ++i) {
-      if (!active(i)) continue;
-      const Step step = all_of(i);
-      if (!decided(step)) return step;
-      partial.set(i, space()[i].minimum);
     }
     return std::nullopt;
   }
@@ -287,7 +277,7 @@ class MonteCarloTreeSearch final : public Strategy {
 
   Problem problem_;
   double exploration_;
-  std::int64_t halvings_;
+  double smallest_part_;  // of a real parameter's range, in which values are random
   SeenCandidates seen_;
   std::vector<Node> nodes_;  // the root first
   std::vector<std::size_t> passed_;

@@ -5,33 +5,19 @@
 
 #include "core/errors.hpp"
 #include "search/design_of_experiments.hpp"
-#include "tests/contracts/strategy_contract.hpp"
-#include "tests/search/standard.hpp"
+#include "tests/search/drive.hpp"
 #include "tests/search/table.hpp"
 
 namespace duet {
 namespace {
 
 using contracts::DrivenTrial;
-using contracts::DriveSettings;
 using contracts::StrategyDriver;
 using contracts::TestProblem;
+using testing::drive;
 using testing::median;
 using testing::run_standard;
 using testing::builtin_strategy;
-
-StrategyDriver drive(const std::string& name, const TestProblem& problem, std::uint64_t trials,
-                     const std::string& options = "", std::uint64_t seed = 1, std::size_t window = 1) {
-  DriveSettings settings;
-  settings.trials = trials;
-  settings.options = options;
-  settings.seed = seed;
-  settings.window = window;
-  StrategyDriver driver(builtin_strategy(name), problem, settings);
-  driver.run();
-  EXPECT_THAT(driver.breaches(), ::testing::IsEmpty());
-  return driver;
-}
 
 TestProblem two_reals() {
   TestProblem problem;

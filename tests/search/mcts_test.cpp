@@ -3,8 +3,7 @@
 #include <gtest/gtest.h>
 #include <memory>
 
-#include "tests/contracts/strategy_contract.hpp"
-#include "tests/search/standard.hpp"
+#include "tests/search/drive.hpp"
 #include "tests/search/table.hpp"
 #include "tests/testing.hpp"
 
@@ -12,24 +11,11 @@ namespace duet {
 namespace {
 
 using contracts::DrivenTrial;
-using contracts::DriveSettings;
 using contracts::Outcome;
 using contracts::StrategyDriver;
 using contracts::TestProblem;
-using testing::builtin_strategy;
+using testing::drive;
 using testing::median;
-
-StrategyDriver run_mcts(const std::string& name, const TestProblem& problem, std::uint64_t trials, std::uint64_t seed,
-                        std::size_t window = 1) {
-  DriveSettings settings;
-  settings.trials = trials;
-  settings.seed = seed;
-  settings.window = window;
-  StrategyDriver driver(builtin_strategy(name), problem, settings);
-  driver.run();
-  EXPECT_THAT(driver.breaches(), ::testing::IsEmpty());
-  return driver;
-}
 
 double best_of(const StrategyDriver& driver) {
   double best = INFINITY;
@@ -59,8 +45,8 @@ TEST(Mcts, BeatsRandomOnTheTables) {
     const testing::TableProblem table = testing::table_problem(name);
     std::vector<double> mcts, random;
     for (std::uint64_t seed = 0; seed < 15; ++seed) {
-      mcts.push_back(best_of(run_mcts("mcts", table.problem, 100, seed)));
-      random.push_back(best_of(run_mcts("random", table.problem, 100, seed)));
+      mcts.push_back(best_of(drive("mcts", table.problem, 100, "", seed)));
+      random.push_back(best_of(drive("random", table.problem, 100, "", seed)));
     }
     EXPECT_LT(median(mcts), median(random)) << name;
   }
@@ -72,8 +58,8 @@ TEST(Mcts, HalvesNumbersUntilItStandsAtTheBest) {
   });
   std::vector<double> mcts, random;
   for (std::uint64_t seed = 0; seed < 15; ++seed) {
-    mcts.push_back(best_of(run_mcts("mcts", problem, 200, seed)));
-    random.push_back(best_of(run_mcts("random", problem, 200, seed)));
+    mcts.push_back(best_of(drive("mcts", problem, 200, "", seed)));
+    random.push_back(best_of(drive("random", problem, 200, "", seed)));
   }
   EXPECT_LT(median(mcts), median(random) / 2);
 }
@@ -85,7 +71,7 @@ TEST(Mcts, GoesWhereTheGoodTrialsAre) {
   const TestProblem problem = problem_of({choice("c", std::move(options))}, [](const Candidate& c) {
     return (c[0] == 5 ? 0 : 10) + std::abs(c[static_cast<std::size_t>(c[0]) + 1] - 20);
   });
-  const StrategyDriver driver = run_mcts("mcts", problem, 150, 1, 4);
+  const StrategyDriver driver = drive("mcts", problem, 150, "", 1, 4);
   int good = 0;
   for (const DrivenTrial& trial : driver.trials()) good += trial.proposal.candidate[0] == 5;
   EXPECT_GT(good, 45);  // 19 at random, and there are 51 of them
@@ -98,7 +84,7 @@ TEST(Mcts, LeavesBranchesWithoutValidDesigns) {
   auto space = std::make_shared<Space>(*problem.space);
   space->add_constraint(Config::parse("c == c and (c != b or n >= 25)", "test.yaml"));
   problem.space = space;
-  const StrategyDriver driver = run_mcts("mcts", problem, 60, 3, 8);
+  const StrategyDriver driver = drive("mcts", problem, 60, "", 3, 8);
   EXPECT_EQ(driver.trials().size(), 60u);
   EXPECT_EQ(best_of(driver), 0);
 }

@@ -16,6 +16,7 @@
 #include "core/random.hpp"
 #include "spaces/execution.hpp"
 #include "spaces/onnx.hpp"
+#include "tests/spaces/onnx_text.hpp"
 #include "tests/testing.hpp"
 
 namespace duet {
@@ -24,24 +25,9 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::FloatNear;
 using ::testing::Pointwise;
+using testing::import_text;
 
 using Held = std::map<std::string, FloatTensor>;
-
-OnnxImport read_graph(const std::string& graph, const Held& weights = {}, int opset = 17) {
-  onnx::ModelProto model;
-  const std::string text = fmt::format("<ir_version: 8, opset_import: [\"\" : {}]> g {}", opset, graph);
-  onnx::OnnxParser parser(text.c_str());
-  const auto status = parser.Parse(model);
-  if (!status.IsOK()) throw std::runtime_error(status.ErrorMessage());
-  for (const auto& [name, tensor] : weights) {
-    auto* made = model.mutable_graph()->add_initializer();
-    made->set_name(name);
-    made->set_data_type(onnx::TensorProto::FLOAT);
-    for (const std::int64_t extent : tensor.shape) made->add_dims(extent);
-    for (const float value : tensor.values) made->add_float_data(value);
-  }
-  return import_onnx(model.SerializeAsString(), "m.onnx", {}, OnnxWeights::read);
-}
 
 FloatTensor drawn(const Shape& shape, std::string_view key) {
   FloatTensor tensor{shape, {}};
@@ -66,7 +52,7 @@ std::vector<FloatTensor> results(const OnnxImport& imported, const std::vector<F
 
 FloatTensor result(const std::string& graph, const std::vector<FloatTensor>& inputs, const Held& weights = {},
                    int opset = 17) {
-  return results(read_graph(graph, weights, opset), inputs).at(0);
+  return results(import_text(graph, weights, opset), inputs).at(0);
 }
 
 // --- Einsum --------------------------------------------------------------------------------------
@@ -149,7 +135,7 @@ TEST(OnnxOperators, EinsumIsProductsOfMatrices) {
     }
     const FloatTensor want = sum_of_products(one.plainly.empty() ? one.equation : one.plainly, operands);
     const std::string node = fmt::format("=> (float[n] y) {{ y = Einsum<equation = \"{}\">({}) }}", one.equation, names);
-    const OnnxImport imported = read_graph(fmt::format("({}) {}", inputs, node));
+    const OnnxImport imported = import_text(fmt::format("({}) {}", inputs, node));
     EXPECT_EQ(imported.network.macs(), one.macs) << one.equation;
     EXPECT_EQ(imported.network.parameters(), 0) << one.equation;
     const FloatTensor have = results(imported, operands).at(0);
@@ -158,25 +144,25 @@ TEST(OnnxOperators, EinsumIsProductsOfMatrices) {
     if (one.shapes.size() != 2) continue;
     for (const std::size_t held : {0U, 1U}) {  // each operand as weights
       const OnnxImport with_weights =
-          read_graph(fmt::format("({} x{}) {}", type_of(one.shapes[1 - held]), 1 - held, node), {{fmt::format("x{}", held), operands[held]}});
+          import_text(fmt::format("({} x{}) {}", type_of(one.shapes[1 - held]), 1 - held, node), {{fmt::format("x{}", held), operands[held]}});
       EXPECT_EQ(with_weights.network.macs(), one.macs) << one.equation;
       EXPECT_EQ(with_weights.network.parameters(), elements(one.shapes[held])) << one.equation;
       EXPECT_THAT(results(with_weights, {operands[1 - held]}).at(0).values, Pointwise(FloatNear(1e-5F), want.values)) << one.equation;
     }
   }
   // A projection with weights is a layer.
-  const OnnxImport layer = read_graph("(float[2, 3, 4] x) => (float[n] y) { y = Einsum<equation = \"btd,dhk->bthk\">(x, w) }",
+  const OnnxImport layer = import_text("(float[2, 3, 4] x) => (float[n] y) { y = Einsum<equation = \"btd,dhk->bthk\">(x, w) }",
                                       {{"w", drawn({4, 2, 5}, "w")}});
   EXPECT_TRUE(std::any_of(layer.network.nodes().begin(), layer.network.nodes().end(),
                           [](const Node& node) { return node.op == Operator(Linear{10, false}); }));
 }
 
 TEST(OnnxOperators, EinsumThatIsNoProductOfMatricesIsCounted) {
-  const OnnxImport diagonal = read_graph("(float[2, 3, 3] x) => (float[n] y) { y = Einsum<equation = \"bii->b\">(x) }");
+  const OnnxImport diagonal = import_text("(float[2, 3, 3] x) => (float[n] y) { y = Einsum<equation = \"bii->b\">(x) }");
   EXPECT_EQ(diagonal.nodes[0].fidelity, OnnxFidelity::approximated);
   EXPECT_EQ(diagonal.network.node(diagonal.network.output()).shape, (Shape{2}));
   for (const char* wrong : {"ij->i", "bijk->b", "bij,b->b", "bij->bb", "bij->x", "b?j->b"}) {
-    EXPECT_THROW(read_graph(fmt::format("(float[2, 3, 4] x) => (float[n] y) {{ y = Einsum<equation = \"{}\">(x) }}", wrong)),
+    EXPECT_THROW(import_text(fmt::format("(float[2, 3, 4] x) => (float[n] y) {{ y = Einsum<equation = \"{}\">(x) }}", wrong)),
                  std::runtime_error)
         << wrong;
   }
@@ -232,7 +218,7 @@ TEST(OnnxOperators, GrusAndRnnsOfAFewStepsAreUnrolled) {
           const std::size_t gates = type == "GRU" ? 3 : 1, directions = direction == "bidirectional" ? 2 : 1;
           const auto d = static_cast<std::int64_t>(directions), rows = static_cast<std::int64_t>(gates * size);
           const Held weights{{"w", drawn({d, rows, 3}, "w")}, {"r", drawn({d, rows, 2}, "r")}, {"b", drawn({d, 2 * rows}, "b")}};
-          const OnnxImport imported = read_graph(
+          const OnnxImport imported = import_text(
               fmt::format("(float[{0}, 1, 3] x, float[{1}, 1, 2] h) => (float[{0}, {1}, 1, 2] y, float[{1}, 1, 2] z) "
                           "{{ y, z = {2}<hidden_size = 2, direction = \"{3}\"{4}>(x, w, r, b, , h) }}",
                           steps, d, type, direction, reset_after ? ", linear_before_reset = 1" : ""),
@@ -267,13 +253,13 @@ TEST(OnnxOperators, LstmsOfBothDirectionsAreTwo) {
     one.shape[0] = 1;
     return one;
   };
-  const auto both = results(read_graph("(float[4, 1, 3] x) => (float[4, 2, 1, 2] y, float[2, 1, 2] h, float[2, 1, 2] c) " +
+  const auto both = results(import_text("(float[4, 1, 3] x) => (float[4, 2, 1, 2] y, float[2, 1, 2] h, float[2, 1, 2] c) " +
                                            fmt::format(fmt::runtime(node), ", direction = \"bidirectional\""),
                                        {{"w", w}, {"r", r}, {"b", b}}), {x});
   FloatTensor backwards = x;
   for (std::size_t i = 0; i < 12; ++i) backwards.values[i] = x.values[(3 - i / 3) * 3 + i % 3];
   for (const std::size_t k : {0U, 1U}) {
-    const auto one = results(read_graph("(float[4, 1, 3] x) => (float[4, 1, 1, 2] y, float[1, 1, 2] h, float[1, 1, 2] c) " +
+    const auto one = results(import_text("(float[4, 1, 3] x) => (float[4, 1, 1, 2] y, float[1, 1, 2] h, float[1, 1, 2] c) " +
                                             fmt::format(fmt::runtime(node), ""),
                                         {{"w", half(w, k)}, {"r", half(r, k)}, {"b", half(b, k)}}), {k == 0 ? x : backwards});
     for (std::size_t t = 0; t < 4; ++t) {
@@ -285,21 +271,21 @@ TEST(OnnxOperators, LstmsOfBothDirectionsAreTwo) {
 
 TEST(OnnxOperators, WeightsThatAreComputedCountOnce) {
   // PyTorch's gates in the order of ONNX's, where the exporter folds no constants.
-  const OnnxImport gru = read_graph(
+  const OnnxImport gru = import_text(
       "(float[3, 1, 4] x) => (float[3, 1, 1, 2] y) { a, c = Split<axis = 1>(w) v = Concat<axis = 1>(c, a) "
       "y = GRU<hidden_size = 2>(x, v, r) }",
       {{"w", drawn({1, 6, 4}, "w")}, {"r", drawn({1, 6, 2}, "r")}});
   EXPECT_EQ(gru.network.parameters(), 24 + 12);
   EXPECT_EQ(gru.network.macs(), 3 * 6 * (4 + 2));
   // Heads that several scales share.
-  const OnnxImport shared = read_graph(
+  const OnnxImport shared = import_text(
       "(float[1, 2, 4, 4] x) => (float[1, 2, 4, 4] y) { a = Conv(x, w, b) c = Conv(a, w, b) y = ConvTranspose(c, w) }",
       {{"w", drawn({2, 2, 1, 1}, "w")}, {"b", drawn({2}, "b")}});
   EXPECT_EQ(shared.network.parameters() - shared.counted_again, 4 + 2);
   EXPECT_EQ(shared.nodes[0].fidelity, OnnxFidelity::modelled);
   EXPECT_EQ(shared.nodes[1].fidelity, OnnxFidelity::approximated);
   EXPECT_EQ(shared.nodes[2].fidelity, OnnxFidelity::approximated);
-  const OnnxImport convolution = read_graph(
+  const OnnxImport convolution = import_text(
       "(float[1, 2, 4, 4] x, float[3, 2, 3, 3] w) => (float[1, 3, 2, 2] y) { y = Conv(x, w, b) }", {{"b", drawn({3}, "b")}});
   EXPECT_EQ(convolution.network.parameters(), 3);
   EXPECT_EQ(convolution.network.macs(), 12 * 18);
@@ -309,7 +295,7 @@ TEST(OnnxOperators, WeightsThatAreComputedCountOnce) {
 
 TEST(OnnxOperators, InstancesAreNormalized) {
   const FloatTensor x = drawn({2, 3, 4, 2}, "x"), scale = drawn({3}, "scale"), shift = drawn({3}, "shift");
-  const OnnxImport imported = read_graph(
+  const OnnxImport imported = import_text(
       "(float[2, 3, 4, 2] x) => (float[2, 3, 4, 2] y) { y = InstanceNormalization<epsilon = 0.01>(x, s, b) }", {{"s", scale}, {"b", shift}});
   EXPECT_EQ(imported.network.parameters(), 6);
   const FloatTensor have = results(imported, {x}).at(0);
@@ -324,7 +310,7 @@ TEST(OnnxOperators, InstancesAreNormalized) {
     }
   }
   // PyTorch's group normalisation: its ones and zeros are no parameters.
-  const OnnxImport groups = read_graph(
+  const OnnxImport groups = import_text(
       "(float[2, 4, 6] x) => (float[2, 4, 6] y) { s = Constant<value_floats = [1.0, 1.0]>() b = Constant<value_floats = [0.0, 0.0]>() "
       "g = Constant<value_ints = [2, 2, -1]>() r = Reshape(x, g) n = InstanceNormalization(r, s, b) t = Shape(x) y = Reshape(n, t) }");
   EXPECT_EQ(groups.network.parameters(), 0);
@@ -363,7 +349,7 @@ TEST(OnnxOperators, LayersOfDequantisedNumbersHaveTheirWords) {
       "q = Constant<value = int8[2, 2, 1, 1] {1, -2, 3, 4}>() s = Constant<value_floats = [0.5, 2.0]>() z = Constant<value = int8[2] {0, 1}>() "
       "w = DequantizeLinear<axis = 0>(q, s, z) ";
   // Weights alone: the numbers are known.
-  const OnnxImport alone = read_graph("(float[1, 2, 1, 2] x) => (float[1, 2, 1, 2] y) { " + weights + "y = Conv(x, w) }");
+  const OnnxImport alone = import_text("(float[1, 2, 1, 2] x) => (float[1, 2, 1, 2] y) { " + weights + "y = Conv(x, w) }");
   EXPECT_EQ(alone.network.parameters(), 4);
   EXPECT_EQ(alone.network.node(alone.network.output()).format, (NumberFormat{8, 0}));
   EXPECT_THAT(results(alone, {counting({1, 2, 1, 2})}).at(0).values, ElementsAre(-2, -2.5, 12, 22));
@@ -371,11 +357,11 @@ TEST(OnnxOperators, LayersOfDequantisedNumbersHaveTheirWords) {
   const std::string both = "(float[2, 2] x) => (float[2, 2] y) { a = Constant<value_float = 0.1>() o = Constant<value = uint8 {128}>() "
                            "c = QuantizeLinear(x, a, o) d = DequantizeLinear(c, a, o) "
                            "q = Constant<value = int8[2, 2] {1, -2, 3, 4}>() w = DequantizeLinear(q, a) y = ";
-  const OnnxImport product = read_graph(both + "Gemm(d, w) }");
+  const OnnxImport product = import_text(both + "Gemm(d, w) }");
   EXPECT_EQ(product.network.parameters(), 4);
   EXPECT_EQ(product.network.node(product.network.output()).format, (NumberFormat{8, 8}));
   // What follows has words of its own.
-  const OnnxImport then = read_graph(both.substr(0, both.size() - 4) + "g = MatMul(d, w) r = Relu(g) m = MatMul(r, v) y = Add(m, b) }",
+  const OnnxImport then = import_text(both.substr(0, both.size() - 4) + "g = MatMul(d, w) r = Relu(g) m = MatMul(r, v) y = Add(m, b) }",
                                      {{"v", drawn({2, 2}, "v")}, {"b", drawn({2}, "b")}});
   EXPECT_EQ(then.network.node(*then.network.find("g")).format, (NumberFormat{8, 8}));
   EXPECT_EQ(then.network.node(then.network.output()).format, NumberFormat{});
@@ -397,7 +383,7 @@ TEST(OnnxOperators, LargestAndSmallest) {
   const FloatTensor x{{2, 3}, {5, 1, 5, 2, 9, 0}};
   EXPECT_THAT(result("(float[2, 3] x) => (int64[2, 1] y) { y = ArgMax<axis = 1>(x) }", {x}).values, ElementsAre(0, 1));
   EXPECT_THAT(result("(float[2, 3] x) => (int64[3] y) { y = ArgMin<axis = 0, keepdims = 0>(x) }", {x}).values, ElementsAre(1, 0, 1));
-  const auto both = results(read_graph("(float[2, 3] x) => (float[1, 3] y, int64[1, 3] i) { k = Constant<value_ints = [1]>() "
+  const auto both = results(import_text("(float[2, 3] x) => (float[1, 3] y, int64[1, 3] i) { k = Constant<value_ints = [1]>() "
                                        "y, i = TopK<axis = 0, largest = 0>(x, k) }"), {x});
   EXPECT_THAT(both.at(0).values, ElementsAre(2, 1, 0));
   EXPECT_THAT(both.at(1).values, ElementsAre(1, 0, 1));
@@ -445,12 +431,12 @@ TEST(OnnxOperators, FactorsOfAProduct) {
 
 TEST(OnnxOperators, ArithmeticOnShapesGoesFar) {
   // A window that does not divide the image is padded: Swin.
-  const OnnxImport padded = read_graph(
+  const OnnxImport padded = import_text(
       "(float[1, 10] x) => (float[n, m] y) { s = Shape(x) i = Constant<value_ints = [1]>() e = Gather(s, i) w = Constant<value_ints = [7]>() "
       "r = Mod(e, w) d = Sub(w, r) p = Mod(d, w) z = Constant<value_ints = [0, 0, 0]>() a = Concat<axis = 0>(z, p) y = Pad(x, a) }");
   EXPECT_EQ(padded.network.node(padded.network.output()).shape, (Shape{1, 14}));
   // Pieces of a shape.
-  const OnnxImport split = read_graph(
+  const OnnxImport split = import_text(
       "(float[2, 6] x) => (float[n, m] y) { s = Shape(x) a, b = Split(s) r = Concat<axis = 0>(b, a) y = Reshape(x, r) }");
   EXPECT_EQ(split.network.node(split.network.output()).shape, (Shape{6, 2}));
   // A mask that is written piece by piece.
@@ -459,7 +445,7 @@ TEST(OnnxOperators, ArithmeticOnShapesGoesFar) {
       "u = Constant<value_floats = [5.0, 7.0]>() m = ScatterND(z, i, u) y = Add(x, m) }", {counting({4})});
   EXPECT_THAT(masked.values, ElementsAre(0, 6, 2, 10));
   // What no rule knows is executed.
-  const OnnxImport executed = read_graph(
+  const OnnxImport executed = import_text(
       "(float[2, 6] x) => (float[n, m] y) { s = Shape(x) g = Constant<value = int64[2, 2] {0, 1, 0, 1}>() p = Gather(s, g) "
       "r = ReduceMax<axes = [0], keepdims = 0>(p) y = Expand(x, r) }");
   EXPECT_EQ(executed.count(OnnxFidelity::approximated), 0u);
@@ -479,7 +465,7 @@ TEST(OnnxOperators, ExportedFilesHaveTypes) {
   };
   const duet::testing::TemporaryDirectory folder;
   for (const std::string& graph : graphs) {
-    const OnnxImport first = read_graph(graph, graph.find('w') == std::string::npos ? Held{} : Held{{"w", drawn({6, 4}, "w")}});
+    const OnnxImport first = import_text(graph, graph.find('w') == std::string::npos ? Held{} : Held{{"w", drawn({6, 4}, "w")}});
     const auto file = folder.path() / "out.onnx";
     export_onnx(first.network, file, {.weights = &first.weights});
     onnx::ModelProto model;
@@ -497,7 +483,7 @@ TEST(OnnxOperators, ExportedFilesHaveTypes) {
 
 std::string why_not(const std::string& graph, const Held& weights = {}) {
   try {
-    read_graph(graph, weights);
+    import_text(graph, weights);
   } catch (const ConfigError& error) {
     return error.what();
   }
@@ -541,16 +527,16 @@ TEST(OnnxOperators, WhatIsFoundDependsOnData) {
 }
 
 TEST(OnnxOperators, DropsNothingWithoutARatio) {
-  const OnnxImport none = read_graph(
+  const OnnxImport none = import_text(
       "(float[4] x) => (float[4] y) { r = Constant<value_float = 0.0>() t = Constant<value = bool {1}>() d = Dropout(x, r, t) y = Relu(d) }");
   EXPECT_EQ(none.count(OnnxFidelity::approximated), 0u);
-  const OnnxImport half = read_graph(
+  const OnnxImport half = import_text(
       "(float[4] x) => (float[4] y) { r = Constant<value_float = 0.5>() t = Constant<value = bool {1}>() d = Dropout(x, r, t) y = Relu(d) }");
   EXPECT_EQ(half.count(OnnxFidelity::approximated), 1u);
 }
 
 TEST(OnnxOperators, ShapesThatLibonnxLeavesOpen) {
-  const OnnxImport one_hot = read_graph(
+  const OnnxImport one_hot = import_text(
       "(int64[2, 3] i) => (float[n, m, k] y) { d = Constant<value_ints = [5]>() v = Constant<value_floats = [0.0, 1.0]>() y = OneHot(i, d, v) }");
   EXPECT_EQ(one_hot.network.node(one_hot.network.output()).shape, (Shape{2, 3, 5}));
 }

@@ -7,13 +7,13 @@
 #include <gtest/gtest.h>
 #include <map>
 #include <onnx/checker.h>
-#include <onnx/defs/parser.h>
 #include <onnx/onnx_pb.h>
 
 #include "core/errors.hpp"
 #include "core/random.hpp"
 #include "spaces/execution.hpp"
 #include "spaces/onnx.hpp"
+#include "tests/spaces/onnx_text.hpp"
 #include "tests/spaces/read_space.hpp"
 #include "tests/testing.hpp"
 
@@ -37,26 +37,6 @@ NetworkWeights some_weights(const Network& network, std::uint64_t seed) {
     }
   }
   return weights;
-}
-
-onnx::ModelProto model_of(const std::string& graph, const std::map<std::string, FloatTensor>& weights, int opset = 17) {
-  onnx::ModelProto model;
-  const std::string text = fmt::format("<ir_version: 8, opset_import: [\"\" : {}]> g {}", opset, graph);
-  onnx::OnnxParser parser(text.c_str());
-  const auto status = parser.Parse(model);
-  if (!status.IsOK()) throw std::runtime_error(status.ErrorMessage());
-  for (const auto& [name, tensor] : weights) {
-    auto* made = model.mutable_graph()->add_initializer();
-    made->set_name(name);
-    made->set_data_type(onnx::TensorProto::FLOAT);
-    for (const std::int64_t extent : tensor.shape) made->add_dims(extent);
-    for (const float value : tensor.values) made->add_float_data(value);
-  }
-  return model;
-}
-
-OnnxImport import(const std::string& graph, const std::map<std::string, FloatTensor>& weights, int opset = 17) {
-  return import_onnx(model_of(graph, weights, opset).SerializeAsString(), "m.onnx", {}, OnnxWeights::read);
 }
 
 std::string refusal(const std::function<void()>& call) {
@@ -175,7 +155,7 @@ TEST(OnnxWeights, MatricesLieEitherWay) {
   const FloatTensor in_out{{3, 2}, {1, 2, 3, 4, 5, 6}}, bias{{2}, {7, 8}};
   const FloatTensor out_in{{2, 3}, {1, 3, 5, 2, 4, 6}};
   const auto weights = [&](const std::string& body, const FloatTensor& matrix) {
-    const OnnxImport imported = import("(float[1, 3] x) => (float[1, 2] y) { " + body + " }", {{"w", matrix}, {"b", bias}});
+    const OnnxImport imported = testing::import_text("(float[1, 3] x) => (float[1, 2] y) { " + body + " }", {{"w", matrix}, {"b", bias}});
     return imported.weights.at(imported.network.output());
   };
   EXPECT_THAT(weights("y = MatMul(x, w)", in_out), ElementsAre(out_in));
@@ -190,16 +170,16 @@ TEST(OnnxWeights, MatricesLieEitherWay) {
 
 TEST(OnnxWeights, NormalisationsKeepTheirEpsilon) {
   const FloatTensor two{{2}, {1, 2}}, ones{{2}, {1, 1}};
-  const auto batch = import("(float[1, 2] x) => (float[1, 2] y) { y = BatchNormalization<epsilon = 0.5>(x, s, b, m, v) }",
+  const auto batch = testing::import_text("(float[1, 2] x) => (float[1, 2] y) { y = BatchNormalization<epsilon = 0.5>(x, s, b, m, v) }",
                             {{"s", two}, {"b", ones}, {"m", two}, {"v", {{2}, {0.25, 3.5}}}});
   const Values y = execute(batch.network, batch.weights, {{{1, 2}, {4, 6}}}).front().values;
   EXPECT_THAT(y, Pointwise(FloatNear(1e-5F), Values{3 / std::sqrt(0.75F) + 1, 2 * 4 / 2.0F + 1}));
-  const auto layer = import("(float[1, 2] x) => (float[1, 2] y) { y = LayerNormalization<epsilon = 3.0>(x, s, b) }",
+  const auto layer = testing::import_text("(float[1, 2] x) => (float[1, 2] y) { y = LayerNormalization<epsilon = 3.0>(x, s, b) }",
                             {{"s", two}, {"b", ones}});
   EXPECT_EQ(layer.network.node(1).op, Operator(LayerNormalization{3}));
   EXPECT_THAT(execute(layer.network, layer.weights, {{{1, 2}, {1, 3}}}).front().values,
               Pointwise(FloatNear(1e-5F), Values{0.5, 2}));
-  const auto rms = import("(float[1, 2] x) => (float[1, 2] y) { e = Constant<value = float {0.001}>() q = Mul(x, x) "
+  const auto rms = testing::import_text("(float[1, 2] x) => (float[1, 2] y) { e = Constant<value = float {0.001}>() q = Mul(x, x) "
                           "v = ReduceMean<axes = [-1]>(q) w = Add(v, e) r = Sqrt(w) n = Div(x, r) y = Mul(n, s) }",
                           {{"s", two}});
   EXPECT_EQ(rms.network.node(1).op, Operator(RmsNormalization{0.001F}));
@@ -207,11 +187,11 @@ TEST(OnnxWeights, NormalisationsKeepTheirEpsilon) {
 }
 
 TEST(OnnxWeights, AreComputedFromConstants) {
-  const auto sum = import("(float[1, 2] x) => (float[1, 2] y) { a = Mul(s, t) b = Exp(a) y = Add(x, b) }",
+  const auto sum = testing::import_text("(float[1, 2] x) => (float[1, 2] y) { a = Mul(s, t) b = Exp(a) y = Add(x, b) }",
                           {{"s", {{2}, {1, 2}}}, {"t", {{1}, {0}}}});
   EXPECT_THAT(execute(sum.network, sum.weights, {{{1, 2}, {4, 6}}}).front().values, ElementsAre(5, 7));
   // Reals in half the width.
-  onnx::ModelProto model = model_of("(float16[1, 4] x) => (float16[1, 4] y) { y = Add(x, h) }", {});
+  onnx::ModelProto model = testing::onnx_model("(float16[1, 4] x) => (float16[1, 4] y) { y = Add(x, h) }", {});
   auto* half = model.mutable_graph()->add_initializer();
   half->set_name("h");
   half->set_data_type(onnx::TensorProto::FLOAT16);
@@ -225,7 +205,7 @@ TEST(OnnxWeights, AreComputedFromConstants) {
 TEST(OnnxWeights, ChainsOfConstantsMayBeLong) {
   const std::string begin = "(float[1, 2] x) => (float[1, 2] y) { z = Constant<value_floats = [0.0, 0.0]>() a0 = Exp(z) ";
   const auto result = [](const std::string& graph) {
-    const OnnxImport imported = import(graph, {});
+    const OnnxImport imported = testing::import_text(graph, {});
     return execute(imported.network, imported.weights, {{{1, 2}, {4, 6}}}).front().values;
   };
   std::string chain = begin;
@@ -244,7 +224,7 @@ TEST(OnnxWeights, ChainsOfConstantsMayBeLong) {
 TEST(OnnxWeights, TooMuchToComputeIsRefused) {
   // 2^33 multiply-accumulates are not begun.
   EXPECT_THAT(refusal([] {
-                import("(float[2048, 2048] x) => (float[2048, 2048] y) { s = Constant<value_ints = [2048, 2048]>() "
+                testing::import_text("(float[2048, 2048] x) => (float[2048, 2048] y) { s = Constant<value_ints = [2048, 2048]>() "
                        "a = ConstantOfShape(s) m = MatMul(a, a) y = Add(x, m) }",
                        {});
               }),
@@ -252,17 +232,17 @@ TEST(OnnxWeights, TooMuchToComputeIsRefused) {
 }
 
 TEST(OnnxWeights, RefusesWithASentence) {
-  onnx::ModelProto sparse = model_of("(float[1, 2] x) => (float[1, 2] y) { y = Add(x, s) }", {});
+  onnx::ModelProto sparse = testing::onnx_model("(float[1, 2] x) => (float[1, 2] y) { y = Add(x, s) }", {});
   auto* tensor = sparse.mutable_graph()->add_sparse_initializer();
   tensor->add_dims(2);
   tensor->mutable_values()->set_name("s");
   tensor->mutable_values()->set_data_type(onnx::TensorProto::FLOAT);
   EXPECT_THAT(refusal([&] { import_onnx(sparse.SerializeAsString(), "m.onnx", {}, OnnxWeights::read); }),
               HasSubstr("tensor 's' is sparse: its numbers are not read"));
-  EXPECT_THAT(refusal([] { import("(float[1, 2] x) => (float[1, 2] y) { y = Add(x, s) }", {{"s", {{2}, {1}}}}); }),
+  EXPECT_THAT(refusal([] { testing::import_text("(float[1, 2] x) => (float[1, 2] y) { y = Add(x, s) }", {{"s", {{2}, {1}}}}); }),
               HasSubstr("instead of 2"));
   EXPECT_THAT(refusal([] {
-                import("(float[1, 4] x) => (float[1, 4] y) { a = Constant<value = int64 {1}>() c = CumSum(s, a) y = Add(x, c) }",
+                testing::import_text("(float[1, 4] x) => (float[1, 4] y) { a = Constant<value = int64 {1}>() c = CumSum(s, a) y = Add(x, c) }",
                        {{"s", {{1, 4}, {1, 2, 3, 4}}}});
               }),
               HasSubstr("the numbers of 'c', which CumSum computes, are not known"));
